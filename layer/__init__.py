@@ -1,0 +1,1 @@
+"""Package layering for image-based Linux systems."""

@@ -1,0 +1,1 @@
+"""RPM files and databases; the only room that knows librpm."""

@@ -1,0 +1,1 @@
+"""Objects, trees and deployments; the only room that knows libostree."""

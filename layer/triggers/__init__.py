@@ -1,0 +1,1 @@
+"""Declarative triggers: their format, what they match, in which order they run."""
