@@ -1,0 +1,294 @@
+"""The nouns: frozen, without behaviour beyond reading and writing their own text form."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from layer.errors import InvalidInput
+
+_NEVRA = re.compile(
+    r"(?P<name>[^/\s]+)-(?:(?P<epoch>\d+):)?(?P<version>[^-/\s]+)-(?P<release>[^-/\s]+)"
+    r"\.(?P<arch>[^.\-/\s]+)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Nevra:
+    """A package's name, epoch, version, release and architecture."""
+
+    name: str
+    epoch: int
+    version: str
+    release: str
+    arch: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`NAME-[EPOCH:]VERSION-RELEASE.ARCH`; InvalidInput where it is anything else."""
+        found = _NEVRA.fullmatch(text)
+        if found is None:
+            raise InvalidInput(f"not a package's NEVRA: {text!r}")
+        return cls(
+            found["name"],
+            int(found["epoch"] or 0),
+            found["version"],
+            found["release"],
+            found["arch"],
+        )
+
+    @property
+    def evr(self) -> str:
+        """`[EPOCH:]VERSION-RELEASE`, the epoch left out where it is 0."""
+        epoch = f"{self.epoch}:" if self.epoch else ""
+        return f"{epoch}{self.version}-{self.release}"
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.evr}.{self.arch}"
+
+
+class RequestKind(enum.Enum):
+    """What a request names; the values stand in the origin file."""
+
+    PACKAGE = "package"
+    PROVIDE = "provide"
+    PATH = "path"
+    GROUP = "group"
+    FILE = "file"
+    BUNDLE = "bundle"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Request:
+    """One thing that the user asked for, as they wrote it."""
+
+    kind: RequestKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A package repository of a .repo file; `base_urls` are expanded, `file://` or `http(s)://`."""
+
+    id: str
+    name: str
+    base_urls: tuple[str, ...]
+    is_enabled: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package that a repository offers.
+
+    `checksum` is the SHA-256 of the whole file in hex, `size` its bytes,
+    `installed_size` the bytes of its files. `header_range` is the half-open
+    byte range of its RPM header inside the file. `repository` is the id of
+    the repository, "" for one that is only known from the lock.
+    """
+
+    nevra: Nevra
+    checksum: str
+    size: int
+    installed_size: int
+    repository: str
+    location: str
+    header_range: tuple[int, int] = (0, 0)
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file as an RPM header lists it.
+
+    `path` is absolute, bytes outside UTF-8 as surrogate escapes; `mode` holds
+    the file type; `digest` is hex or "" ; `link_to` is a symlink's target;
+    `link_group` is equal for the hardlinks of one file and 0 where there is
+    one name only; `capabilities` is text as getcap prints it.
+    """
+
+    path: str
+    mode: int
+    user: str
+    group: str
+    size: int
+    mtime: int
+    digest: str
+    link_to: str = ""
+    link_group: int = 0
+    color: int = 0
+    capabilities: str = ""
+    is_config: bool = False
+    is_ghost: bool = False
+    is_doc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scriptlet:
+    """A scriptlet that is read and never run; `slot` is rpm's name of it, such as `post`."""
+
+    slot: str
+    interpreter: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageHeader:
+    """What an RPM says of itself before its payload.
+
+    `blob` is the file's beginning, byte for byte: lead, signature header with
+    padding, and header; rpm reads it as a package without payload.
+    `digest_algorithm` is a hashlib name, `payload_digests` are the accepted
+    SHA-256 digests of the compressed payload (empty where the package has none).
+    """
+
+    nevra: Nevra
+    files: tuple[PackageFile, ...]
+    scriptlets: tuple[Scriptlet, ...]
+    provides: tuple[str, ...]
+    digest_algorithm: str
+    payload_codec: str
+    payload_digests: tuple[str, ...]
+    installed_size: int
+    build_time: int
+    blob: bytes = field(repr=False)
+
+
+# --- what a store holds -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A directory in a store: the checksums of its contents and of its own attributes."""
+
+    contents: str
+    attributes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The contents of one directory: names to file checksums, names to subtrees."""
+
+    files: Mapping[str, str]
+    directories: Mapping[str, Tree]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryAttributes:
+    """Owner, mode (with the type bits of a directory) and extended attributes, sorted by name."""
+
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o040755
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileAttributes:
+    """Owner, mode (with type bits), symlink target and extended attributes, sorted by name."""
+
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o100644
+    target: str = ""
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit: a root tree, its parent, a time in seconds, and metadata of plain values."""
+
+    checksum: str
+    parent: str | None
+    timestamp: int
+    root: Tree
+    metadata: Mapping[str, str | int | bool]
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDiff:
+    """Paths of files and symlinks (no leading slash) that differ between two trees, each sorted."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """A path of a package tree (no leading slash) whose owner or group is not root."""
+
+    path: str
+    user: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageTree:
+    """An imported package: all files owned by root, and beside it who should own them.
+
+    `checksum` is that of the RPM file, `commit` that of its commit in the store.
+    """
+
+    nevra: Nevra
+    checksum: str
+    commit: str
+    root: Tree
+    owners: tuple[Owner, ...] = ()
+
+
+# --- what is decided ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LockedPackage:
+    """A package by its name and by the checksum of its file."""
+
+    nevra: Nevra
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A package that is to be added, and why: `requests` asked for it, `needed_by` names others."""
+
+    package: Package
+    requests: tuple[Request, ...] = ()
+    needed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The packages to add over the base, sorted by NEVRA; requests that the base fulfils."""
+
+    selections: tuple[Selection, ...] = ()
+    requests: tuple[Request, ...] = ()
+    inactive: tuple[Request, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRun:
+    """A trigger that fired: `key` says by content what went in; `status` is `done`, `deferred`
+    (to boot) or `no tool`. `values` are the captured words it ran for."""
+
+    name: str
+    key: str
+    status: str
+    values: tuple[str, ...] = ()
+    was_cached: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NearTree:
+    """A clean checkout on disk that resembles the tree in work: its path and what it contains.
+
+    `path` has `usr` below it. Without any (compose), `path` is None and `root` an empty tree.
+    """
+
+    path: Path | None
+    root: Tree
