@@ -1,0 +1,1 @@
+"""Data and tools that only tests and the demonstration use."""

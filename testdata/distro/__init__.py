@@ -1,0 +1,1 @@
+"""The test distribution: Debian packages turned into real RPMs."""
