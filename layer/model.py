@@ -292,3 +292,45 @@ class NearTree:
 
     path: Path | None
     root: Tree
+
+
+# --- what boots ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A bootable checkout of a commit in a sysroot.
+
+    `origin` is the text of its origin file, `path` its directory on disk,
+    `kernel_arguments` those of its boot entry.
+    """
+
+    index: int
+    stateroot: str
+    checksum: str
+    serial: int
+    origin: str
+    path: Path
+    kernel_arguments: tuple[str, ...] = ()
+    is_booted: bool = False
+    is_staged: bool = False
+    is_pinned: bool = False
+    is_unlocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeployment:
+    """A deployment that is to be made of a commit; /etc is merged from deployment `merge`."""
+
+    stateroot: str
+    checksum: str
+    origin: str
+    merge: Deployment | None
+    kernel_arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BootPlan:
+    """The deployments in the order in which the boot loader shows them; the first is default."""
+
+    deployments: tuple[Deployment | NewDeployment, ...]

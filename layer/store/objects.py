@@ -29,7 +29,7 @@ class OstreeStore:
     """An OSTree repository of mode `bare`, as every sysroot has it. Implements `ObjectStore`."""
 
     def __init__(self, repo: Any, path: Path) -> None:
-        self._repo = repo
+        self.repo = repo  # libostree's own object, for this room alone
         self._objects = path / "objects"
         self._directories: dict[str, Directory] = {}
         self.path = path
@@ -65,14 +65,14 @@ class OstreeStore:
     def transaction(self) -> Iterator[None]:
         """Writes inside it become durable together at its end; an exception abandons them."""
         with translated("cannot begin a transaction"):
-            self._repo.prepare_transaction(None)
+            self.repo.prepare_transaction(None)
         try:
             yield
             with translated("cannot commit the transaction"):
-                self._repo.commit_transaction(None)
+                self.repo.commit_transaction(None)
         finally:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
-            self._repo.abort_transaction(None)
+            self.repo.abort_transaction(None)
             self._directories.clear()
 
     # --- commits and refs ---
@@ -80,7 +80,7 @@ class OstreeStore:
     def read_commit(self, checksum: str) -> Commit:
         """The commit with that checksum."""
         with translated(f"no commit {checksum}"):
-            _, variant, state = self._repo.load_commit(checksum)
+            _, variant, state = self.repo.load_commit(checksum)
         if state & OSTree.RepoCommitState.PARTIAL:
             raise StoreError(f"commit {checksum} is here only in part", "pull it again")
         metadata = variant.get_child_value(0).unpack()
@@ -100,13 +100,13 @@ class OstreeStore:
     def find_commit(self, ref: str) -> str | None:
         """The checksum that `ref` names, or None."""
         with translated(f"cannot resolve {ref}"):
-            _, checksum = self._repo.resolve_rev(ref, True)
+            _, checksum = self.repo.resolve_rev(ref, True)
         return str(checksum) if checksum else None
 
     def refs(self, prefix: str) -> Mapping[str, str]:
         """All refs that are `prefix` or below `prefix/`, with the checksums they name."""
         with translated("cannot list refs"):
-            _, found = self._repo.list_refs_ext(prefix, OSTree.RepoListRefsExtFlags.NONE, None)
+            _, found = self.repo.list_refs_ext(prefix, OSTree.RepoListRefsExtFlags.NONE, None)
         return dict(sorted(found.items()))
 
     def write_commit(
@@ -121,9 +121,9 @@ class OstreeStore:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
         values = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(metadata.items())})
         with translated("cannot write the commit"):
-            tree = OSTree.MutableTree.new_from_checksum(self._repo, root.contents, root.attributes)
-            _, file = self._repo.write_mtree(tree, None)
-            _, checksum = self._repo.write_commit_with_time(
+            tree = OSTree.MutableTree.new_from_checksum(self.repo, root.contents, root.attributes)
+            _, file = self.repo.write_mtree(tree, None)
+            _, checksum = self.repo.write_commit_with_time(
                 parent, subject, None, values, file, timestamp, None
             )
         return str(checksum)
@@ -131,13 +131,13 @@ class OstreeStore:
     def set_ref(self, ref: str, checksum: str | None) -> None:
         """Makes `ref` name that commit, at the end of the transaction; None takes it away."""
         with translated(f"cannot set {ref}"):
-            self._repo.transaction_set_ref(None, ref, checksum)
+            self.repo.transaction_set_ref(None, ref, checksum)
 
     def write_detached_metadata(self, checksum: str, values: Mapping[str, str | int]) -> None:
         """Notes beside a commit that are no part of it: who made it and when."""
         variant = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(values.items())})
         with translated(f"cannot write metadata of {checksum}"):
-            self._repo.write_commit_detached_metadata(checksum, variant, None)
+            self.repo.write_commit_detached_metadata(checksum, variant, None)
 
     # --- directories ---
 
@@ -146,7 +146,7 @@ class OstreeStore:
         known = self._directories.get(contents)
         if known is None:
             with translated(f"no directory {contents}"):
-                _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, contents)
+                _, variant = self.repo.load_variant(OSTree.ObjectType.DIR_TREE, contents)
             known = parse_directory(variant.get_data_as_bytes().get_data() or b"")
             self._directories[contents] = known
         return known
@@ -154,7 +154,7 @@ class OstreeStore:
     def read_directory_attributes(self, attributes: str) -> DirectoryAttributes:
         """Owner and mode of a directory, by its attributes checksum."""
         with translated(f"no directory attributes {attributes}"):
-            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_META, attributes)
+            _, variant = self.repo.load_variant(OSTree.ObjectType.DIR_META, attributes)
         uid, gid, mode, xattrs = variant.unpack()
         return DirectoryAttributes(
             _big_endian(uid),
@@ -168,7 +168,7 @@ class OstreeStore:
         data = GLib.Bytes.new(serialize_directory(directory))
         variant = GLib.Variant.new_from_bytes(_DIRECTORY, data, True)
         with translated("cannot write a directory"):
-            _, checksum = self._repo.write_metadata(OSTree.ObjectType.DIR_TREE, None, variant, None)
+            _, checksum = self.repo.write_metadata(OSTree.ObjectType.DIR_TREE, None, variant, None)
         return bytes(checksum).hex()
 
     def write_directory_attributes(self, attributes: DirectoryAttributes) -> str:
@@ -178,7 +178,7 @@ class OstreeStore:
             _ATTRIBUTES, (*owner, _big_endian(attributes.mode), _xattrs(attributes.xattrs))
         )
         with translated("cannot write a directory's attributes"):
-            _, checksum = self._repo.write_metadata(OSTree.ObjectType.DIR_META, None, variant, None)
+            _, checksum = self.repo.write_metadata(OSTree.ObjectType.DIR_META, None, variant, None)
         return bytes(checksum).hex()
 
     # --- files ---
@@ -186,7 +186,7 @@ class OstreeStore:
     def read_file_attributes(self, checksum: str) -> FileAttributes:
         """Owner, mode and target of a file or symlink."""
         with translated(f"no file {checksum}"):
-            _, _, info, xattrs = self._repo.load_file(checksum, None)
+            _, _, info, xattrs = self.repo.load_file(checksum, None)
         target = info.get_symlink_target() if info.get_is_symlink() else ""
         return FileAttributes(
             info.get_attribute_uint32("unix::uid"),
@@ -208,7 +208,7 @@ class OstreeStore:
         if stat.S_ISLNK(attributes.mode):
             with translated("cannot write a symlink"):
                 return str(
-                    self._repo.write_symlink(
+                    self.repo.write_symlink(
                         None,
                         attributes.uid,
                         attributes.gid,
@@ -243,7 +243,7 @@ class OstreeStore:
             size += len(chunk)
         checksum = digest.hexdigest()
         with translated("cannot write a file"):
-            if self._repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1]:
+            if self.repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1]:
                 return checksum
             spool.seek(0)
             source = self._input_stream(spool)
@@ -251,7 +251,7 @@ class OstreeStore:
             _, stream, length = OSTree.raw_file_to_content_stream(
                 source, info, _xattrs_variant(attributes.xattrs), None
             )
-            self._repo.write_content_trusted(checksum, stream, length, None)
+            self.repo.write_content_trusted(checksum, stream, length, None)
         return checksum
 
     @staticmethod
@@ -268,7 +268,7 @@ class OstreeStore:
     def _descriptor_of(self, checksum: str) -> int:
         """Objects of an open transaction lie in a place of libostree's own: ask it for them."""
         with translated(f"no file {checksum}"):
-            _, stream, _, _ = self._repo.load_file(checksum, None)
+            _, stream, _, _ = self.repo.load_file(checksum, None)
         if stream is None:
             raise StoreError(f"{checksum} is not a regular file")
         descriptor = os.dup(stream.get_fd())

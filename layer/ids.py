@@ -1,0 +1,182 @@
+"""Numbers for users and groups that are the same on every machine and for ever.
+
+A name gets the number that the base's map says, else one that follows from the
+name alone; where two names meet on a number, they are served in the order of
+their names. What came out differently because of history is an exception and
+travels in the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from layer.errors import InvalidInput, PackageRefused
+
+# Below the range that login.defs and systemd give to static system users (100-999),
+# clear of the low numbers that distributions assign by hand.
+FIRST, LAST = 200, 899
+IDS_PATH = "usr/lib/sysusers.d/00-layer-ids.conf"
+MAP_PATH = "usr/share/layer/ids.json"
+MAP_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Names of users and groups with their numbers."""
+
+    users: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserLine:
+    """A `u` or `g` line of sysusers.d; `rest` are the fields after the number, as written."""
+
+    kind: str
+    name: str
+    number: str
+    rest: str = ""
+
+
+def parse_accounts(passwd: str, group: str) -> Accounts:
+    """The accounts in the texts of /etc/passwd and /etc/group; broken lines are passed over."""
+    return Accounts(dict(_numbered(passwd)), dict(_numbered(group)))
+
+
+def parse_sysusers(text: str, source: str) -> tuple[UserLine, ...]:
+    """The lines of a sysusers.d file that make users and groups (sysusers.d(5))."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith(("#", ";")):
+            continue
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise PackageRefused(f"{source}, line {number}: {error}") from error
+        kind = words[0].rstrip("!")
+        if kind not in {"u", "g"}:
+            continue
+        if len(words) < 2:
+            raise PackageRefused(f"{source}, line {number}: no name")
+        rest = " ".join(_quoted(w) for w in words[3:]) if kind == "u" else ""
+        found.append(UserLine(kind, words[1], words[2] if len(words) > 2 else "-", rest))
+    return tuple(found)
+
+
+def parse_map(text: str) -> Accounts:
+    """The map of ids that a base ships; InvalidInput where its schema is newer than ours."""
+    try:
+        value = json.loads(text)
+        schema, users, groups = value["schema"], value["users"], value["groups"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"the base's map of ids, /{MAP_PATH}, is corrupt") from error
+    if schema != MAP_SCHEMA:
+        raise InvalidInput(f"the base's map of ids has schema {schema}; we know {MAP_SCHEMA}")
+    return Accounts(dict(users), dict(groups))
+
+
+def format_map(accounts: Accounts) -> str:
+    """The text of the map that a base ships."""
+    value = {
+        "schema": MAP_SCHEMA,
+        "users": dict(sorted(accounts.users.items())),
+        "groups": dict(sorted(accounts.groups.items())),
+    }
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def assign(
+    lines: Iterable[UserLine], present: Accounts, shipped: Accounts, exceptions: Mapping[str, int]
+) -> tuple[tuple[UserLine, ...], dict[str, int]]:
+    """Gives each line a number; also returns the exceptions that are still in use.
+
+    Lines of accounts that are present already are left out. A user and the
+    group of its name get the same number wherever nothing fixes another.
+    """
+    wanted = _first_of_each(lines, present)
+    taken = _taken(wanted, present, shipped)
+    kept: dict[str, int] = {}
+    numbers: dict[str, int] = {}
+    for name in sorted({line.name for line in wanted if not _is_fixed(line)}):
+        fixed = shipped.users.get(name, shipped.groups.get(name))
+        number = exceptions.get(name, fixed)
+        if number is None:
+            number = _free(name, taken)
+        if name in exceptions:
+            kept[name] = exceptions[name]
+        taken.add(number)
+        numbers[name] = number
+    numbered = [
+        line
+        if _is_fixed(line)
+        else UserLine(line.kind, line.name, str(numbers[line.name]), line.rest)
+        for line in wanted
+    ]
+    return tuple(sorted(numbered, key=lambda n: (n.name, n.kind))), kept
+
+
+def format_sysusers(lines: Iterable[UserLine]) -> str:
+    """Lines for sysusers.d; a user's group stands before it, with the same number.
+
+    systemd-sysusers takes the first line of a name, so each is complete.
+    """
+    out = []
+    groups = {line.name for line in lines if line.kind == "g"}
+    for line in lines:
+        uid, _, gid = line.number.partition(":")
+        if line.kind == "u" and line.name not in groups and not gid and uid.isdigit():
+            out.append(f"g {line.name} {uid}")
+        out.append(f"{line.kind} {line.name} {line.number} {line.rest}".rstrip())
+    return "".join(f"{text}\n" for text in out)
+
+
+def _numbered(text: str) -> Iterator[tuple[str, int]]:
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) > 2 and fields[2].isdigit():
+            yield fields[0], int(fields[2])
+
+
+def _first_of_each(lines: Iterable[UserLine], present: Accounts) -> list[UserLine]:
+    """The first line of each kind and name, for accounts that are not there yet."""
+    found: dict[tuple[str, str], UserLine] = {}
+    for line in lines:
+        there = present.users if line.kind == "u" else present.groups
+        if line.name not in there:
+            found.setdefault((line.kind, line.name), line)
+    return list(found.values())
+
+
+def _is_fixed(line: UserLine) -> bool:
+    return line.number != "-"
+
+
+def _taken(wanted: Iterable[UserLine], present: Accounts, shipped: Accounts) -> set[int]:
+    taken = {*present.users.values(), *present.groups.values()}
+    taken |= {*shipped.users.values(), *shipped.groups.values()}
+    for line in wanted:
+        taken |= {int(part) for part in line.number.split(":") if part.isdigit()}
+    return taken
+
+
+def _free(name: str, taken: set[int]) -> int:
+    """The number that follows from the name, or the next free one after it."""
+    start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    span = LAST - FIRST + 1
+    for step in range(span):
+        number = FIRST + (start + step) % span
+        if number not in taken:
+            return number
+    raise InvalidInput(f"no number between {FIRST} and {LAST} is left for {name}")
+
+
+def _quoted(word: str) -> str:
+    """A field of sysusers.d: `-` stays, words with spaces get double quotes."""
+    if word and not any(c in word for c in " \t\"'\\"):
+        return word
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,187 @@
+"""The origin: what is in the tree, as rpm-ostree's keyfile says it.
+
+`[origin] refspec=` is a pristine base, `baserefspec=` one with something asked
+for on top. Keys that belong to other tools are kept as they are; ours stand
+under `[layer]` (rpm-ostree's own: rpmostree-origin.cxx).
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from layer.errors import InvalidInput
+from layer.model import Request, RequestKind
+
+SCHEMA = 1
+_LIST_ITEM = re.compile(r"((?:[^;\\]|\\.)*);?")
+# The keys that this module writes itself; all others pass through untouched.
+_OURS = {
+    ("origin", "refspec"),
+    ("origin", "baserefspec"),
+    ("origin", "override-commit"),
+    ("packages", "requested"),
+    ("layer", "schema"),
+    ("layer", "requested-provides"),
+}
+_NOT_YET = {
+    ("packages", "requested-local"): "local packages",
+    ("overrides", "remove"): "overrides",
+    ("overrides", "replace-local"): "overrides",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OstreeRef:
+    """A base that is a ref of an OSTree remote; `remote` is "" for a ref of this repository."""
+
+    remote: str
+    ref: str
+
+    def __str__(self) -> str:
+        return f"{self.remote}:{self.ref}" if self.remote else self.ref
+
+
+# An OCI image, or a lock with a directory of RPMs, will be a further member.
+BaseSource = OstreeRef
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the base comes from and what was asked for; requests are sorted, without repeats.
+
+    `override_commit` pins the base to one commit of its ref. `foreign` are the
+    sections, keys and values of other tools.
+    """
+
+    base: BaseSource
+    requests: tuple[Request, ...] = ()
+    override_commit: str = ""
+    foreign: tuple[tuple[str, str, str], ...] = ()
+
+
+def parse_source(text: str) -> BaseSource:
+    """`REMOTE:REF` or `REF`; InvalidInput for anything else."""
+    remote, colon, ref = text.rpartition(":")
+    if not re.fullmatch(r"[\w.\-/+]+", ref) or (colon and not re.fullmatch(r"[\w.\-]+", remote)):
+        raise InvalidInput(
+            f"not an OSTree refspec: {text!r}", "it is REMOTE:REF, such as demo:demo/12/x86_64/base"
+        )
+    return OstreeRef(remote, ref)
+
+
+def parse_origin(text: str) -> Origin:
+    """The origin that a keyfile says; InvalidInput names what is wrong."""
+    keyfile = _parser()
+    try:
+        keyfile.read_string(text)
+    except configparser.Error as error:
+        raise InvalidInput(f"the origin file is corrupt: {error.message}") from error
+    values = {(s, k): v for s in keyfile.sections() for k, v in keyfile.items(s)}
+    _refuse_unknown(values)
+    source = values.get(("origin", "baserefspec")) or values.get(("origin", "refspec"))
+    if source is None:
+        raise InvalidInput(
+            "the origin file names no base that this version knows",
+            "it needs refspec= or baserefspec= under [origin]",
+        )
+    provides = set(_split(values.get(("layer", "requested-provides"), "")))
+    requests = {
+        Request(_kind(item, provides), item)
+        for item in _split(values.get(("packages", "requested"), ""))
+    }
+    return Origin(
+        base=parse_source(source),
+        requests=_sorted(requests),
+        override_commit=values.get(("origin", "override-commit"), ""),
+        foreign=tuple((s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS),
+    )
+
+
+def format_origin(origin: Origin) -> str:
+    """The keyfile's text; the same origin gives the same text."""
+    keyfile = _parser()
+    for section, key, value in origin.foreign:
+        _set(keyfile, section, key, value)
+    key = "baserefspec" if origin.requests else "refspec"
+    _set(keyfile, "origin", key, str(origin.base))
+    if origin.override_commit:
+        _set(keyfile, "origin", "override-commit", origin.override_commit)
+    if origin.requests:
+        _set(keyfile, "packages", "requested", _join(r.text for r in origin.requests))
+        _set(keyfile, "layer", "schema", str(SCHEMA))
+    provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
+    if provides:
+        _set(keyfile, "layer", "requested-provides", _join(provides))
+    out = io.StringIO()
+    keyfile.write(out, space_around_delimiters=False)
+    return out.getvalue()
+
+
+def with_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
+    """The origin that asks for these too."""
+    return replace(origin, requests=_sorted({*origin.requests, *requests}))
+
+
+def without_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
+    """The origin that no longer asks for these; what others asked for stays."""
+    return replace(origin, requests=_sorted(set(origin.requests) - set(requests)))
+
+
+def pristine(origin: Origin) -> Origin:
+    """The origin of the base alone."""
+    return replace(origin, requests=())
+
+
+def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
+    schema = values.get(("layer", "schema"), str(SCHEMA))
+    if schema != str(SCHEMA):
+        raise InvalidInput(
+            f"the origin file has schema {schema}; this version knows {SCHEMA}",
+            "a newer version of layer wrote it; use that one",
+        )
+    for (section, key), what in _NOT_YET.items():
+        if values.get((section, key)):
+            raise InvalidInput(
+                f"the origin file asks for {what} ([{section}] {key}=), "
+                "which this version does not support yet"
+            )
+
+
+def _kind(text: str, provides: set[str]) -> RequestKind:
+    if text.startswith("/"):
+        return RequestKind.PATH
+    if text.startswith("@"):
+        return RequestKind.GROUP
+    return RequestKind.PROVIDE if text in provides else RequestKind.PACKAGE
+
+
+def _sorted(requests: Iterable[Request]) -> tuple[Request, ...]:
+    return tuple(sorted(requests, key=lambda r: (r.text, r.kind.value)))
+
+
+def _parser() -> configparser.ConfigParser:
+    keyfile = configparser.ConfigParser(
+        delimiters=("=",), comment_prefixes=("#",), interpolation=None, default_section=""
+    )
+    keyfile.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
+    return keyfile
+
+
+def _set(keyfile: configparser.ConfigParser, section: str, key: str, value: str) -> None:
+    if not keyfile.has_section(section):
+        keyfile.add_section(section)
+    keyfile.set(section, key, value)
+
+
+def _split(text: str) -> list[str]:
+    """A keyfile list: items end with `;`, and `\\;` is a semicolon (GKeyFile)."""
+    items = (m[1] for m in _LIST_ITEM.finditer(text))
+    return [re.sub(r"\\(.)", r"\1", item) for item in items if item]
+
+
+def _join(items: Iterable[str]) -> str:
+    return "".join(item.replace("\\", "\\\\").replace(";", "\\;") + ";" for item in sorted(items))

@@ -1,0 +1,95 @@
+"""OSTree remotes: where base commits come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from layer.errors import InvalidInput, NotFound, RepositoryError
+from layer.report import Reporter
+from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.objects import OstreeStore
+
+
+def add_remote(
+    store: OstreeStore, name: str, url: str, *, verify: bool, keys: Path | None = None
+) -> None:
+    """Adds a remote; InvalidInput where it exists with another URL. `keys` holds GPG keys."""
+    repo = store.repo
+    if name in remote_names(store):
+        with translated(f"cannot read the remote {name}"):
+            _, present = repo.remote_get_url(name)
+        if present != url:
+            raise InvalidInput(
+                f"the remote {name} exists with another URL: {present}",
+                f"take it away first: layer remote delete {name}",
+            )
+    else:
+        options = GLib.Variant("a{sv}", {"gpg-verify": GLib.Variant("b", verify)})
+        with translated(f"cannot add the remote {name}"):
+            repo.remote_add(name, url, options, None)
+    if keys is not None:
+        _import_keys(repo, name, keys)
+
+
+def delete_remote(store: OstreeStore, name: str) -> None:
+    """Takes a remote away; NotFound where there is none of that name."""
+    if name not in remote_names(store):
+        raise NotFound(f"there is no remote {name}")
+    with translated(f"cannot delete the remote {name}"):
+        store.repo.remote_delete(name, None)
+
+
+def remote_names(store: OstreeStore) -> tuple[str, ...]:
+    """The names of all remotes, sorted."""
+    return tuple(sorted(store.repo.remote_list() or ()))
+
+
+def remote_url(store: OstreeStore, name: str) -> str:
+    """Where the remote's commits come from."""
+    with translated(f"cannot read the remote {name}"):
+        _, url = store.repo.remote_get_url(name)
+    return str(url)
+
+
+def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
+    """Fetches the newest commit of `ref` with all it lacks here; returns its checksum.
+
+    RepositoryError names the remote and its URL. What was fetched before an
+    interruption is kept and not fetched again.
+    """
+    if remote not in remote_names(store):
+        known = ", ".join(remote_names(store)) or "none"
+        raise NotFound(
+            f"there is no remote {remote} (there is: {known})",
+            f"add it: layer remote add {remote} URL --gpg-import FILE",
+        )
+    progress = OSTree.AsyncProgress.new()
+    progress.connect("changed", lambda it: _tell(reporter, f"{remote}:{ref}", it))
+    try:
+        store.repo.pull(remote, [ref], OSTree.RepoPullFlags.NONE, progress, None)
+        _, checksum = store.repo.resolve_rev(f"{remote}:{ref}", False)
+    except GLib.Error as error:
+        url = remote_url(store, remote)
+        raise RepositoryError(
+            f"cannot pull {ref} from remote {remote} ({url}): {error.message}",
+            "is the server up, and does it have that ref?",
+        ) from error
+    finally:
+        progress.finish()
+    return str(checksum)
+
+
+def _import_keys(repo: Any, name: str, keys: Path) -> None:
+    try:
+        stream = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(keys.read_bytes()))
+    except OSError as error:
+        raise NotFound(f"cannot read the GPG keys {keys}: {error.strerror}") from error
+    with translated(f"cannot import {keys}"):
+        repo.remote_gpg_import(name, stream, None, None)
+
+
+def _tell(reporter: Reporter, name: str, progress: Any) -> None:
+    total = progress.get_uint("requested")
+    if total:
+        reporter.progress(name, progress.get_uint("fetched"), total)

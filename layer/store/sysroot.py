@@ -1,0 +1,154 @@
+"""Deployments and their boot entries: the one place whose writes the next boot can see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from layer.errors import Busy, NotFound, StoreError
+from layer.model import BootPlan, Deployment, NewDeployment
+from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.objects import OstreeStore
+
+_LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
+_UNLOCKED_NONE = OSTree.DeploymentUnlockedState.NONE
+
+
+class Sysroot:
+    """A physical root with an OSTree repository, stateroots and deployments."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+        if not (path / "ostree/repo").is_dir():
+            raise NotFound(
+                f"{path} is not an OSTree sysroot",
+                f"make one with `layer init --sysroot {path} --stateroot NAME`",
+            )
+        with translated(f"cannot open the sysroot {path}"):
+            # Where the machine has booted from OSTree and /sysroot is read-only, a
+            # process of root gets a mount namespace of its own in which it is not.
+            self._sysroot.initialize_with_mount_namespace(None)
+            self._sysroot.load(None)
+            _, repo = self._sysroot.get_repo(None)
+        self.store = OstreeStore.adopt(repo, path / "ostree/repo")
+
+    @contextmanager
+    def lock(self, *, wait: bool, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Holds libostree's lock, which `ostree admin` takes too; Busy where `wait` is false.
+
+        `on_wait` is called once when another program has it. What is deployed is read anew.
+        """
+        if not self._try_lock():
+            if not wait:
+                raise Busy(
+                    f"another program works on {self.path} (it holds ostree/lock)",
+                    "leave out --no-wait to wait for it",
+                )
+            on_wait()
+            while not self._try_lock():
+                time.sleep(_LOCK_POLL)
+        try:
+            with translated("cannot read the deployments"):
+                self._sysroot.load_if_changed(None)
+            yield
+        finally:
+            self._sysroot.unlock()
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """All deployments in the order of the boot menu."""
+        booted = self._sysroot.get_booted_deployment()
+        return tuple(
+            self._noun(item, index, is_booted=booted is not None and item.equal(booted))
+            for index, item in enumerate(self._sysroot.get_deployments())
+        )
+
+    def stateroots(self) -> tuple[str, ...]:
+        """The names of the stateroots, sorted."""
+        return tuple(sorted(p.name for p in (self.path / "ostree/deploy").iterdir()))
+
+    def var(self, stateroot: str) -> Path:
+        """The directory that is /var in that stateroot's deployments."""
+        return self.path / "ostree/deploy" / stateroot / "var"
+
+    def write(self, plan: BootPlan) -> tuple[Deployment, ...]:
+        """Makes the new deployments and then, in one step, the boot entries; no clean-up.
+
+        The single act of this program that changes what boots. Until its last
+        step the machine boots as before.
+        """
+        current = self._sysroot.get_deployments()
+        with translated("cannot deploy"):
+            wanted = [
+                self._deploy(item, current)
+                if isinstance(item, NewDeployment)
+                else current[item.index]
+                for item in plan.deployments
+            ]
+            options = OSTree.SysrootWriteDeploymentsOpts()
+            options.do_postclean = False
+            self._sysroot.write_deployments_with_options(wanted, options, None)
+            self._sysroot.load(None)
+        return self.deployments()
+
+    def clean_up(self) -> None:
+        """Removes checkouts and boot files that no deployment needs, and objects without a ref."""
+        with translated("cannot clean up"):
+            self._sysroot.cleanup(None)
+
+    def _deploy(self, new: NewDeployment, current: list[Any]) -> Any:
+        origin = GLib.KeyFile()
+        origin.load_from_data(new.origin, len(new.origin.encode()), GLib.KeyFileFlags.NONE)
+        merge = None if new.merge is None else current[new.merge.index]
+        _, deployment = self._sysroot.deploy_tree(
+            new.stateroot, new.checksum, origin, merge, list(new.kernel_arguments), None
+        )
+        return deployment
+
+    def _noun(self, item: Any, index: int, *, is_booted: bool) -> Deployment:
+        origin = item.get_origin()
+        options = item.get_bootconfig().get("options") or ""
+        return Deployment(
+            index=index,
+            stateroot=item.get_osname(),
+            checksum=item.get_csum(),
+            serial=item.get_deployserial(),
+            origin=origin.to_data()[0] if origin else "",
+            path=self.path / self._sysroot.get_deployment_dirpath(item),
+            # ostree= names the deployment itself and is written anew with each.
+            kernel_arguments=tuple(a for a in options.split() if not a.startswith("ostree=")),
+            is_booted=is_booted,
+            is_staged=item.is_staged(),
+            is_pinned=item.is_pinned(),
+            is_unlocked=item.get_unlocked() != _UNLOCKED_NONE,
+        )
+
+    def _try_lock(self) -> bool:
+        with translated(f"cannot lock {self.path}"):
+            _, acquired = self._sysroot.try_lock()
+        return bool(acquired)
+
+
+def initialize(path: Path, stateroot: str) -> None:
+    """Makes an OSTree sysroot at `path` where there is none, and a new stateroot in it."""
+    if (path / "ostree/deploy" / stateroot).exists():
+        raise StoreError(f"{path} has a stateroot {stateroot} already")
+    for name in ("boot", "ostree"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+    with translated(f"cannot make a sysroot at {path}"):
+        is_new = not (path / "ostree/repo/objects").exists()
+        sysroot.ensure_initialized(None)
+        sysroot.load(None)
+        sysroot.init_osname(stateroot, None)
+        if is_new:
+            _, repo = sysroot.get_repo(None)
+            config = repo.copy_config()
+            # No boot loader of its own to rewrite: the entries follow the Boot
+            # Loader Specification. /sysroot is read-only on a booted machine.
+            config.set_string("sysroot", "bootloader", "none")
+            config.set_boolean("sysroot", "readonly", True)
+            repo.write_config(config)
