@@ -72,13 +72,44 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A package repository of a .repo file; `base_urls` are expanded, `file://` or `http(s)://`."""
+    """A package repository of a .repo file; `base_urls` are expanded, `file://` or `http(s)://`.
+
+    The lower `priority` is, the more the repository is preferred. `unsupported`
+    are the settings, `key=value`, that layer cannot honour yet and that must
+    not be ignored: nothing is fetched from a repository that has any.
+    """
 
     id: str
     name: str
     base_urls: tuple[str, ...]
     is_enabled: bool = True
     source: str = ""
+    priority: int = 99
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryMetadata:
+    """The files of a repository's metadata on disk, each checked against its repomd.xml.
+
+    `repomd_checksum` is the SHA-256 of repomd.xml.
+    """
+
+    repository: Repository
+    repomd_checksum: str
+    primary: Path
+    filelists: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseState:
+    """What the solver needs of a base: the directory of its rpm database, None where there is none.
+
+    `arch` is None where the base's own packages say it; without a database it must be named.
+    """
+
+    database: Path | None = None
+    arch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +118,10 @@ class Package:
 
     `checksum` is the SHA-256 of the whole file in hex, `size` its bytes,
     `installed_size` the bytes of its files. `header_range` is the half-open
-    byte range of its RPM header inside the file. `repository` is the id of
-    the repository, "" for one that is only known from the lock.
+    byte range of lead, signature and RPM header at the file's beginning.
+    `repository` is the id of the repository, "" for one that is only known from
+    the lock; `location` is relative to the repository, or a whole URL where its
+    metadata say so by `xml:base`.
     """
 
     nevra: Nevra
