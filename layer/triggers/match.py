@@ -1,0 +1,133 @@
+"""Which triggers a change of a tree fires, and with which arguments they run."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from layer.model import TreeDiff
+from layer.triggers.format import Trigger, placeholders
+from layer.triggers.globs import Glob, bind, match
+
+Binding = tuple[tuple[str, str], ...]
+"""Captured names with their words, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """Why a trigger fires: the paths that matched, sorted, each with what it captured."""
+
+    matches: tuple[tuple[str, Binding], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Commands that run one after the other in one sandbox, and the words they run for.
+
+    The patterns are the trigger's own, narrowed to the words of this job.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    values: tuple[str, ...]
+    include: tuple[Glob, ...]
+    reads: tuple[Glob, ...]
+    writes: tuple[Glob, ...]
+    scratch: tuple[Glob, ...]
+
+
+def fires(trigger: Trigger, diff: TreeDiff) -> Firing | None:
+    """What of `diff` the trigger waits for, or None."""
+    matches: dict[str, Binding] = {}
+    for change, paths in (
+        ("add", diff.added),
+        ("change", diff.changed),
+        ("remove", diff.removed),
+    ):
+        if change in trigger.on:
+            matches |= _matches(trigger, paths)
+    return Firing(tuple(sorted(matches.items()))) if matches else None
+
+
+def is_excluded(trigger: Trigger, path: str) -> bool:
+    """Whether `match.exclude` takes the path out again."""
+    return any(match(glob, path) is not None for glob in trigger.exclude)
+
+
+def matching(glob: Glob, paths: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The paths, of a sorted tuple, that match, with what they capture."""
+    for index in range(bisect_left(paths, glob.prefix), len(paths)):
+        if not paths[index].startswith(glob.prefix):
+            return
+        words = match(glob, paths[index])
+        if words is not None:
+            yield paths[index], words
+
+
+def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
+    """What there is to run, in order: nothing where every argument list came out empty."""
+    bindings = tuple(sorted({binding for _, binding in firing.matches}))
+    match trigger.per:
+        case "capture":
+            return tuple(_job_for(trigger, binding) for binding in bindings)
+        case "file":
+            commands = tuple(
+                _command(trigger, {**dict(binding), "file": f"/{path}"})
+                for path, binding in firing.matches
+            )
+            return (_job(trigger, commands, tuple(path for path, _ in firing.matches)),)
+        case _:
+            return (_job(trigger, (_command_for_all(trigger, bindings),), _words(bindings)),)
+
+
+def _matches(trigger: Trigger, paths: tuple[str, ...]) -> Iterator[tuple[str, Binding]]:
+    for glob in trigger.include:
+        for path, words in matching(glob, paths):
+            if not is_excluded(trigger, path):
+                yield path, tuple(sorted(words.items()))
+
+
+def _job_for(trigger: Trigger, binding: Binding) -> Job:
+    words = dict(binding)
+    return Job(
+        (_command(trigger, words),),
+        tuple(words.values()),
+        tuple(bind(glob, words) for glob in trigger.include),
+        tuple(bind(glob, words) for glob in trigger.reads),
+        tuple(bind(glob, words) for glob in trigger.writes),
+        tuple(bind(glob, words) for glob in trigger.scratch),
+    )
+
+
+def _job(trigger: Trigger, commands: tuple[tuple[str, ...], ...], values: tuple[str, ...]) -> Job:
+    return Job(commands, values, trigger.include, trigger.reads, trigger.writes, trigger.scratch)
+
+
+def _command(trigger: Trigger, words: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(_filled(argument, words) for argument in trigger.exec)
+
+
+def _command_for_all(trigger: Trigger, bindings: tuple[Binding, ...]) -> tuple[str, ...]:
+    """An argument with a capture in it becomes one argument for each distinct word."""
+    command: list[str] = []
+    for argument in trigger.exec:
+        names = placeholders(argument)
+        if names:
+            words = sorted(
+                {dict(binding)[names[0]] for binding in bindings if names[0] in dict(binding)}
+            )
+            command += [_filled(argument, {names[0]: word}) for word in words]
+        else:
+            command.append(argument)
+    return tuple(command)
+
+
+def _filled(argument: str, words: Mapping[str, str]) -> str:
+    for name in placeholders(argument):
+        if name in words:
+            argument = argument.replace(f"{{{name}}}", words[name])
+    return argument
+
+
+def _words(bindings: tuple[Binding, ...]) -> tuple[str, ...]:
+    return tuple(sorted({word for binding in bindings for _, word in binding}))
