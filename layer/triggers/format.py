@@ -18,7 +18,7 @@ AT_OWNERS = "@owners"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _CHANGES = ("add", "change", "remove")
 
 
@@ -101,7 +101,7 @@ def _plain(value: object) -> object:
 
 def placeholders(argument: str) -> tuple[str, ...]:
     """The names in braces in an argument, as they come."""
-    return tuple(_PLACEHOLDER.findall(argument))
+    return tuple(PLACEHOLDER.findall(argument))
 
 
 def _read(document: dict[str, object], source: str, faults: list[str]) -> Trigger:

@@ -72,12 +72,12 @@ class Glob:
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """How to find a pattern's matches: a regular expression for each directory level.
+    """How to find a pattern's matches: a name or a regular expression for each directory level.
 
     Where the pattern has a `**`, the steps end at the directories below which anything may match.
     """
 
-    steps: tuple[re.Pattern[str], ...]
+    steps: tuple[str | re.Pattern[str], ...]
     is_deep: bool
 
 
@@ -132,10 +132,10 @@ def descent(glob: Glob) -> Descent:
             levels[-1].append(Part(PartKind.TEXT, first))
             levels += [[Part(PartKind.TEXT, other)] for other in others]
         elif part.kind in _DEEP:
-            return Descent(tuple(_compile(level) for level in levels[:-1]), True)
+            return Descent(tuple(_step(level) for level in levels[:-1]), True)
         else:
             levels[-1].append(part)
-    return Descent(tuple(_compile(level) for level in levels), False)
+    return Descent(tuple(_step(level) for level in levels), False)
 
 
 def _fault(text: str) -> str:
@@ -172,6 +172,12 @@ def _joined(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 @functools.cache
 def _regex(glob: Glob) -> re.Pattern[str]:
     return _compile(glob.parts)
+
+
+def _step(level: Sequence[Part]) -> str | re.Pattern[str]:
+    if all(part.kind is PartKind.TEXT for part in level):
+        return "".join(part.text for part in level)
+    return _compile(level)
 
 
 def _compile(parts: Sequence[Part]) -> re.Pattern[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from layer.model import TreeDiff
-from layer.triggers.format import Trigger, placeholders
+from layer.triggers.format import PLACEHOLDER, Trigger, placeholders
 from layer.triggers.globs import Glob, bind, match
 
 Binding = tuple[tuple[str, str], ...]
@@ -65,7 +65,7 @@ def matching(glob: Glob, paths: tuple[str, ...]) -> Iterator[tuple[str, Mapping[
 
 
 def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
-    """What there is to run, in order: nothing where every argument list came out empty."""
+    """What there is to run, in order."""
     bindings = tuple(sorted({binding for _, binding in firing.matches}))
     match trigger.per:
         case "capture":
@@ -77,7 +77,8 @@ def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
             )
             return (_job(trigger, commands, tuple(path for path, _ in firing.matches)),)
         case _:
-            return (_job(trigger, (_command_for_all(trigger, bindings),), _words(bindings)),)
+            command, values = _command_for_all(trigger, bindings)
+            return (_job(trigger, (command,), values),)
 
 
 def _matches(trigger: Trigger, paths: tuple[str, ...]) -> Iterator[tuple[str, Binding]]:
@@ -107,27 +108,23 @@ def _command(trigger: Trigger, words: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(_filled(argument, words) for argument in trigger.exec)
 
 
-def _command_for_all(trigger: Trigger, bindings: tuple[Binding, ...]) -> tuple[str, ...]:
-    """An argument with a capture in it becomes one argument for each distinct word."""
+def _command_for_all(
+    trigger: Trigger, bindings: tuple[Binding, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """An argument with a capture becomes one for each distinct word; these again, sorted."""
     command: list[str] = []
+    values: set[str] = set()
     for argument in trigger.exec:
         names = placeholders(argument)
-        if names:
-            words = sorted(
-                {dict(binding)[names[0]] for binding in bindings if names[0] in dict(binding)}
-            )
-            command += [_filled(argument, {names[0]: word}) for word in words]
-        else:
+        if not names:
             command.append(argument)
-    return tuple(command)
+            continue
+        words = {word for binding in bindings for name, word in binding if name == names[0]}
+        filled = [_filled(argument, {names[0]: word}) for word in sorted(words)]
+        command += filled
+        values.update(filled)
+    return tuple(command), tuple(sorted(values))
 
 
 def _filled(argument: str, words: Mapping[str, str]) -> str:
-    for name in placeholders(argument):
-        if name in words:
-            argument = argument.replace(f"{{{name}}}", words[name])
-    return argument
-
-
-def _words(bindings: tuple[Binding, ...]) -> tuple[str, ...]:
-    return tuple(sorted({word for binding in bindings for _, word in binding}))
+    return PLACEHOLDER.sub(lambda found: words.get(found[1], found[0]), argument)

@@ -1,0 +1,354 @@
+"""The one room that starts processes: plain host commands, and triggers in their sandbox.
+
+A trigger runs in bubblewrap over an overlay. Every mount lives in a mount
+namespace of its own, kept by a holder process that waits for the end of a pipe
+from us: however this process ends, SIGKILL included, the pipe closes, the
+holder ends, and the kernel takes all mounts away. The caller's namespace is
+never touched. What a command wrote is read from outside, through the holder's
+view in /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shlex
+import stat
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from layer.errors import NotFound, TriggerFailed
+
+_KEPT = 1 << 20  # bytes of output that are kept, from the end
+_DYING = 10.0  # seconds that a killed sandbox has until its pipe must have closed
+_HOST_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+# Enough to own, replace and mark files of a tree as packages' tools do, and nothing of the kernel.
+_CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETUID",
+)
+_TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# redirect_dir and metacopy would leave files in the upper layer that only the overlay can read.
+_OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off,xino=off"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a process ended (minus the signal's number where one killed it) and what it printed."""
+
+    status: int
+    output: str
+    is_timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Limits in bytes: `memory` for each process, `space` for all that is written.
+
+    `extra_binds` (host path, path inside) and `extra_env` are a hook for tests, which bind
+    libfaketime; nothing else uses them, for what they bring is in no trigger's key.
+    """
+
+    memory: int = 4 << 30
+    space: int = 4 << 30
+    extra_binds: tuple[tuple[Path, str], ...] = ()
+    extra_env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxedCommand:
+    """A command line for the sandbox; `timeout` in seconds, `epoch` is its SOURCE_DATE_EPOCH."""
+
+    argv: tuple[str, ...]
+    epoch: int
+    timeout: float = 120
+    env: tuple[tuple[str, str], ...] = ()
+    needs_proc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A writable view of a /usr: `upper` collects what is written, `merged` is the view.
+
+    Both paths lead through /proc and can be read from outside while the sandbox is open.
+    """
+
+    name: str
+    lowers: tuple[Path, ...]
+    upper: Path
+    merged: Path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    keep: int = _KEPT,
+) -> Finished:
+    """Runs a command to its end; its standard output and error together, the last `keep` bytes.
+
+    Standard input is empty, the environment is `env` (by default PATH and the
+    C locale), the umask 022. Whatever interrupts us kills the command first.
+    NotFound where the host lacks the program.
+    """
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_HOST_ENVIRONMENT if env is None else env,
+            umask=0o022,
+            # Ctrl-C at the terminal reaches us alone, and we end what we started.
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise NotFound(f"this machine has no program {argv[0]}") from error
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        try:
+            output, is_timeout = _collect(pipe, timeout, keep)
+            if not is_timeout:
+                is_timeout = not _has_ended(process, timeout)
+        except BaseException:
+            process.kill()
+            _collect(pipe, _DYING, keep)
+            process.wait()
+            raise
+        if is_timeout:
+            process.kill()
+            output += _collect(pipe, _DYING, keep)[0]
+    return Finished(process.wait(), output.decode(errors="replace"), is_timeout)
+
+
+class Sandbox:
+    """Overlays, and commands that run over them; a context that leaves no mount behind.
+
+    `scratch` is a directory of the caller's, who removes it; the mounts hide
+    `scratch/mount`, in the sandbox's own namespace alone.
+    """
+
+    def __init__(self, scratch: Path, options: SandboxOptions | None = None) -> None:
+        self._point = scratch / "mount"
+        self._options = options or SandboxOptions()
+        self._holder: subprocess.Popen[str] | None = None
+        self._overlays = 0
+
+    def __enter__(self) -> Self:
+        self._point.mkdir(mode=0o700, exist_ok=True)
+        script = f"{self._space_script()}\necho ready\nread -r _ || :"
+        holder = subprocess.Popen(
+            [*_UNSHARE, "sh", "-euc", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=_HOST_ENVIRONMENT,
+            start_new_session=True,
+        )
+        self._holder = holder
+        assert holder.stdout is not None
+        try:
+            answer = holder.stdout.readline()
+            if answer != "ready\n":
+                rest = holder.stdout.read()
+                raise TriggerFailed(
+                    f"cannot set up the sandbox: {(answer + rest).strip()}",
+                    "mounting needs root, and the programs unshare and mount",
+                )
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def overlay(self, lowers: Sequence[Path]) -> Overlay:
+        """A new writable view of a /usr that lies in `lowers`, the uppermost first."""
+        name = str(self._overlays)
+        self._overlays += 1
+        done = run([*self._enter(), "sh", "-euc", _overlay_script(name, lowers)])
+        if done.status:
+            raise TriggerFailed(f"cannot mount an overlay: {done.output.strip()}")
+        inside = Path(f"/proc/{self._pid}/root{self._point}/{name}")
+        return Overlay(name, tuple(lowers), inside / "upper", inside / "merged")
+
+    def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
+        """Runs a command that sees `overlay` as its /usr; `timeout` kills it and all it started."""
+        return run(
+            [*self._enter(), *self._boxed(overlay, command)], timeout=command.timeout, keep=1 << 16
+        )
+
+    def replay(self, overlay: Overlay, command: SandboxedCommand) -> str:
+        """A shell line that does the same again, as long as the lower directories are there."""
+        script = "\n".join(
+            (
+                self._space_script(),
+                _overlay_script(overlay.name, overlay.lowers),
+                "umask 022",
+                f"exec {shlex.join(self._boxed(overlay, command))}",
+            )
+        )
+        return shlex.join([*_UNSHARE, "sh", "-euc", script])
+
+    @property
+    def _pid(self) -> int:
+        assert self._holder is not None, "the sandbox is not open"
+        return self._holder.pid
+
+    def _enter(self) -> list[str]:
+        return ["nsenter", f"--target={self._pid}", "--mount", "--root", "--wd", "--"]
+
+    def _space_script(self) -> str:
+        point = shlex.quote(str(self._point))
+        return f"mount -t tmpfs -o mode=0755,size={self._options.space} layer {point}\ncd {point}"
+
+    def _boxed(self, overlay: Overlay, command: SandboxedCommand) -> list[str]:
+        """The command line from inside the namespace: limits, bubblewrap, the command."""
+        options = self._options
+        return [
+            "prlimit",
+            f"--as={options.memory}",
+            f"--fsize={options.space}",
+            "--core=0",
+            "--",
+            "bwrap",
+            "--die-with-parent",
+            "--new-session",
+            # No user namespace: in one, chown to an id that it does not map is EINVAL.
+            *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
+            *("--unshare-cgroup-try", "--hostname", "layer"),
+            *("--cap-drop", "ALL"),
+            *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
+            *_environment(command, options),
+            *_places(overlay, str(self._point / overlay.name / "merged"), options.space),
+            *(["--proc", "/proc"] if command.needs_proc else []),
+            *(
+                word
+                for host, inside in options.extra_binds
+                for word in ("--ro-bind", str(host), inside)
+            ),
+            # Else a file at the top would be written and silently lost.
+            *("--remount-ro", "/", "--chdir", "/", "--"),
+            *command.argv,
+        ]
+
+    def _end(self) -> None:
+        holder, self._holder = self._holder, None
+        if holder is None:
+            return
+        holder.kill()
+        holder.wait()
+        for pipe in (holder.stdin, holder.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+_UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
+
+
+def _overlay_script(name: str, lowers: Sequence[Path]) -> str:
+    """Links stand for the lower directories: mount options are short, and "," and ":" end them."""
+    quoted = [shlex.quote(str(lower)) for lower in lowers]
+    links = [f"{name}/{number}" for number in range(len(lowers))]
+    return "\n".join(
+        (
+            f"mkdir {name} {name}/upper {name}/work {name}/merged",
+            *(f"ln -s {lower} {link}" for lower, link in zip(quoted, links, strict=True)),
+            # The upper directory's own attributes are those of the view's top.
+            f"chown --reference={quoted[0]} {name}/upper",
+            f"chmod --reference={quoted[0]} {name}/upper",
+            f"touch --date=@0 {name}/upper",
+            f"mount -t overlay -o lowerdir={':'.join(links)},upperdir={name}/upper,"
+            f"workdir={name}/work,{_OVERLAY_OPTIONS} overlay {name}/merged",
+        )
+    )
+
+
+def _environment(command: SandboxedCommand, options: SandboxOptions) -> list[str]:
+    values = {
+        "PATH": "/usr/bin:/usr/sbin",
+        "HOME": "/tmp",  # noqa: S108  # the sandbox's own
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "SYSTEMD_OFFLINE": "1",
+        "SOURCE_DATE_EPOCH": str(command.epoch),
+        **dict(command.env),
+        **dict(options.extra_env),
+    }
+    words = ["--clearenv"]
+    for name, value in sorted(values.items()):
+        words += ["--setenv", name, value]
+    return words
+
+
+def _places(overlay: Overlay, usr: str, space: int) -> list[str]:
+    words = ["--bind", usr, "/usr"]
+    words += ["--bind", f"{usr}/etc", "/etc"] if _is_directory(overlay.merged / "etc") else []
+    for name in _TOP_LINKS:
+        if os.path.lexists(overlay.merged / name):
+            words += ["--symlink", f"usr/{name}", f"/{name}"]
+    for place in ("/tmp", "/run", "/var"):  # noqa: S108  # the sandbox's own
+        words += ["--size", str(space), "--tmpfs", place]
+    for place in ("/var/cache", "/var/lib", "/var/log", "/var/opt", "/var/tmp"):  # noqa: S108
+        words += ["--dir", place]
+    words += ["--symlink", "var/opt", "/opt"]
+    if _is_directory(overlay.merged / "lib/opt"):
+        for name in sorted(path.name for path in (overlay.merged / "lib/opt").iterdir()):
+            words += ["--symlink", f"/usr/lib/opt/{name}", f"/var/opt/{name}"]
+    # Without a /dev, `>/dev/null` makes a regular file.
+    return [*words, "--dev", "/dev"]
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _collect(pipe: IO[bytes], timeout: float | None, keep: int) -> tuple[bytes, bool]:
+    """What comes until the end of the pipe, the last `keep` bytes, and whether time was up."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    output = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return bytes(output), True
+            if not selector.select(left):
+                continue
+            chunk = os.read(pipe.fileno(), 1 << 16)
+            if not chunk:
+                return bytes(output), False
+            output += chunk
+            if len(output) > 2 * keep:
+                del output[:-keep]
+
+
+def _has_ended(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
+    """A process may close its output and live on."""
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
