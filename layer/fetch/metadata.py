@@ -1,0 +1,170 @@
+"""A repository's metadata, kept in a cache that always matches one repomd.xml."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import librepo
+
+from layer.config import is_safe_href
+from layer.errors import RepositoryError
+from layer.fetch.transfer import (
+    CHECKSUMS,
+    Download,
+    broken,
+    perform,
+    raise_failures,
+    refuse_unsupported,
+    scratch_in,
+)
+from layer.model import Repository, RepositoryMetadata
+from layer.report import Reporter
+
+_REPOMD = "repodata/repomd.xml"
+_KINDS = ("primary", "filelists")
+# Compressions that this libsolv reads; it goes by the file's name.
+_NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
+
+
+def fetch_metadata(
+    repository: Repository, cache: Path, reporter: Reporter, *, cache_only: bool = False
+) -> RepositoryMetadata:
+    """Bring `cache`/ID up to date with the repository and return what is in it.
+
+    repomd.xml is always fetched anew; other files only where their checksum
+    changed. With `cache_only` nothing is fetched. RepositoryError leaves the
+    cache as it was.
+    """
+    refuse_unsupported(repository)
+    directory = cache / repository.id
+    if cache_only:
+        return _read_cache(repository, directory)
+    with scratch_in(directory) as scratch:
+        return _update_cache(repository, directory, scratch, reporter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A file that repomd.xml lists, and its name in the cache."""
+
+    kind: str
+    href: str
+    checksum_type: str
+    checksum: str
+    size: int
+    cache_name: str
+
+
+def _read_cache(repository: Repository, directory: Path) -> RepositoryMetadata:
+    repomd = directory / "repomd.xml"
+    if not repomd.is_file():
+        raise RepositoryError(
+            f"repository {repository.id} has no metadata in {directory}",
+            "fetch them while there is a network: layer refresh-md",
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        records = _read_repomd(repository, repomd, Path(scratch))
+    for record in records:
+        if not _matches(directory / record.cache_name, record):
+            raise RepositoryError(
+                f"repository {repository.id}: {record.cache_name} in {directory} is damaged",
+                "fetch it again: layer refresh-md",
+            )
+    return _metadata(repository, directory, records)
+
+
+def _update_cache(
+    repository: Repository, directory: Path, scratch: Path, reporter: Reporter
+) -> RepositoryMetadata:
+    new_repomd = scratch / "new-repomd.xml"
+    repomd = Download(repository, _REPOMD, f"{repository.id}: repomd.xml", new_repomd)
+    perform([repomd], reporter)
+    raise_failures([repomd])
+    records = _read_repomd(repository, new_repomd, scratch)
+    missing = [record for record in records if not _matches(directory / record.cache_name, record)]
+    downloads = [
+        Download(
+            repository,
+            record.href,
+            f"{repository.id}: {record.kind}",
+            scratch / record.cache_name,
+            checksum_type=record.checksum_type,
+            checksum=record.checksum,
+            size=record.size,
+        )
+        for record in missing
+    ]
+    perform(downloads, reporter)
+    raise_failures(downloads)
+    for record in missing:
+        (scratch / record.cache_name).replace(directory / record.cache_name)
+    new_repomd.replace(directory / "repomd.xml")
+    wanted = {"repomd.xml", scratch.name, *(record.cache_name for record in records)}
+    for path in directory.iterdir():
+        if path.name not in wanted and path.is_file():
+            path.unlink()
+    return _metadata(repository, directory, records)
+
+
+def _read_repomd(repository: Repository, repomd: Path, scratch: Path) -> tuple[_Record, ...]:
+    """Read the records that are of use; librepo wants the file in a repository's layout."""
+    local = scratch / _REPOMD
+    local.parent.mkdir(exist_ok=True)
+    shutil.copyfile(repomd, local)
+    handle = librepo.Handle()
+    handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
+    handle.setopt(librepo.LRO_URLS, [str(scratch)])
+    handle.setopt(librepo.LRO_LOCAL, True)
+    handle.setopt(librepo.LRO_YUMDLIST, librepo.LR_YUM_REPOMDONLY)
+    result = librepo.Result()
+    try:
+        handle.perform(result)
+    except librepo.LibrepoException as error:
+        raise broken(repository, f"{_REPOMD} is no repository metadata") from error
+    listed = result.getinfo(librepo.LRR_YUM_REPOMD)
+    if "primary" not in listed:
+        raise broken(repository, f"{_REPOMD} lists no packages")
+    return tuple(_record(repository, kind, listed[kind]) for kind in _KINDS if kind in listed)
+
+
+def _record(repository: Repository, kind: str, listed: Mapping[str, object]) -> _Record:
+    href = str(listed["location_href"])
+    checksum_type, checksum = str(listed["checksum_type"]), str(listed["checksum"])
+    name = _NAME.fullmatch(href)
+    size = listed["size"]
+    if not is_safe_href(href):
+        raise broken(repository, f"{_REPOMD} names a file outside of the repository: {href!r}")
+    if checksum_type not in CHECKSUMS or not re.fullmatch(r"[0-9a-f]+", checksum):
+        raise broken(repository, f"{_REPOMD} has no strong checksum for {href}: {checksum_type}")
+    if name is None:
+        raise broken(repository, f"{href} is compressed in a way that layer cannot read")
+    return _Record(
+        kind,
+        href,
+        checksum_type,
+        checksum,
+        size if isinstance(size, int) else 0,
+        f"{checksum}-{kind}{name[1]}",
+    )
+
+
+def _matches(path: Path, record: _Record) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, record.checksum_type).hexdigest() == record.checksum
+    except FileNotFoundError:
+        return False
+
+
+def _metadata(
+    repository: Repository, directory: Path, records: Iterable[_Record]
+) -> RepositoryMetadata:
+    paths = {record.kind: directory / record.cache_name for record in records}
+    checksum = hashlib.sha256((directory / "repomd.xml").read_bytes()).hexdigest()
+    return RepositoryMetadata(repository, checksum, paths["primary"], paths.get("filelists"))

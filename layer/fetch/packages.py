@@ -1,0 +1,200 @@
+"""Packages, whole or only their headers."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from layer.config import is_base_url, is_safe_href
+from layer.errors import RepositoryError
+from layer.fetch.transfer import (
+    Download,
+    broken,
+    explained,
+    perform,
+    raise_failures,
+    refuse_unsupported,
+    scratch_in,
+)
+from layer.model import Package, Repository
+from layer.report import Reporter
+
+_LEAD = 96  # bytes of an RPM's lead; the signature header follows
+_LEAD_MAGIC = b"\xed\xab\xee\xdb"
+_INTRO = 16  # bytes of a header's intro: magic, reserved, number of index entries, bytes of data
+_INTRO_MAGIC = b"\x8e\xad\xe8\x01"
+_HEADER_LIMIT = 64 << 20  # bytes; far above any real header
+_HEADER_GUESS = 64 << 10  # bytes to begin with where metadata do not say
+
+
+def fetch_packages(
+    packages: Iterable[Package],
+    repositories: Iterable[Repository],
+    directory: Path,
+    reporter: Reporter,
+) -> dict[Package, Path]:
+    """Return every package's file in `directory`, named by its checksum, size and SHA-256 checked.
+
+    Files that are there already are checked and kept; a partial one is
+    continued. One RepositoryError names all packages that could not be had.
+    """
+    found = {package: directory / f"{package.checksum}.rpm" for package in packages}
+    missing = {package for package, path in found.items() if not _is_intact(path, package)}
+    if not missing:
+        return found
+    plan = _package_downloads(missing, repositories)
+    with explained(directory):
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for package, download in plan.items():
+            download.destination = directory / f"{package.checksum}.rpm.part"
+            download.checksum_type, download.checksum = "sha256", package.checksum
+            download.size = package.size
+            download.is_resumed = _is_partial(download.destination, package)
+        perform(plan.values(), reporter)
+        perform(_restarted(plan.values()), reporter)
+        for package, download in plan.items():
+            if not download.failure:
+                download.destination.replace(found[package])
+    raise_failures(plan.values())
+    return found
+
+
+def fetch_headers(
+    packages: Iterable[Package],
+    repositories: Iterable[Repository],
+    cache: Path,
+    reporter: Reporter,
+) -> dict[Package, Path]:
+    """Return for every package a file with the RPM's beginning: lead, signature and header.
+
+    The files are named by the package's checksum, which does not vouch for
+    them: only the whole package can be checked, and is when it is imported.
+    """
+    found = {package: cache / f"{package.checksum}.rpm" for package in packages}
+    missing = {package for package, path in found.items() if not _is_header(path)}
+    if not missing:
+        return found
+    plan = _package_downloads(missing, repositories)
+    with scratch_in(cache) as scratch:
+        for package, download in plan.items():
+            download.destination = scratch / package.checksum
+            download.end = package.header_range[1] or _HEADER_GUESS
+        _perform_headers(list(plan.values()), reporter)
+        for package, download in plan.items():
+            download.destination.replace(found[package])
+    return found
+
+
+def _package_downloads(
+    packages: Iterable[Package], repositories: Iterable[Repository]
+) -> dict[Package, Download]:
+    by_id = {repository.id: repository for repository in repositories}
+    plan = {}
+    for package in sorted(packages, key=lambda package: package.nevra):
+        repository = by_id.get(package.repository)
+        if repository is None:
+            raise RepositoryError(
+                f"no repository offers {package.nevra} any more",
+                "fetch the repositories' metadata again: layer refresh-md",
+            )
+        refuse_unsupported(repository)
+        if not _is_allowed(package.location, repository):
+            raise broken(
+                repository,
+                f"{package.nevra} lies outside of the repository: {package.location!r}",
+            )
+        plan[package] = Download(repository, package.location, str(package.nevra), Path())
+    return plan
+
+
+def _is_allowed(location: str, repository: Repository) -> bool:
+    """A whole URL stands for xml:base; it may not turn a web server's metadata to local files."""
+    if not is_base_url(location):
+        return is_safe_href(location)
+    is_local = any(url.startswith("file:") for url in repository.base_urls)
+    base, _, path = location.partition("://")
+    return (is_local or base != "file") and is_safe_href(path.lstrip("/"))
+
+
+def _is_intact(path: Path, package: Package) -> bool:
+    try:
+        with path.open("rb") as file:
+            return (
+                path.stat().st_size == package.size
+                and hashlib.file_digest(file, "sha256").hexdigest() == package.checksum
+            )
+    except FileNotFoundError:
+        return False
+
+
+def _is_partial(path: Path, package: Package) -> bool:
+    """Whether a transfer can go on here; what is as long as the package is of no use."""
+    if path.exists() and path.stat().st_size < package.size:
+        return True
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _restarted(downloads: Iterable[Download]) -> list[Download]:
+    """Those which could not be resumed, made to begin at the start.
+
+    A server without byte ranges (python3 -m http.server) cannot resume, and a
+    wrong beginning cannot be completed.
+    """
+    again = [download for download in downloads if download.failure and download.is_resumed]
+    for download in again:
+        download.destination.unlink(missing_ok=True)
+        download.is_resumed = False
+    return again
+
+
+def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> None:
+    """Fetch until every file ends where its header ends, going by the RPM's own index.
+
+    Metadata say where that is, but are only a guess: more rounds follow if it was too low.
+    """
+    pending = list(downloads)
+    while pending:
+        perform(pending, reporter)
+        raise_failures(pending)
+        short = []
+        for download in pending:
+            start = download.destination.read_bytes()
+            needed = _needed_bytes(start)
+            if needed < 0 or len(start) < min(needed, download.end):
+                raise broken(download.repository, f"{download.path} is no RPM package")
+            if len(start) < needed:
+                download.end = needed
+                short.append(download)
+            else:
+                download.destination.write_bytes(start[:needed])
+        pending = short
+
+
+def _needed_bytes(start: bytes) -> int:
+    """How many bytes of an RPM have to be known to go on from its first ones; -1 if it is none.
+
+    An answer that is not above the number given is the end of the header.
+    """
+    if not start or start[:4] != _LEAD_MAGIC[: len(start)]:
+        return -1
+    end = _LEAD
+    for padding in (8, 1):  # the signature is padded to 8 bytes, the header is not
+        if len(start) < end + _INTRO:
+            return end + _INTRO
+        magic, entries, size = struct.unpack_from(">4s4xII", start, end)
+        if magic != _INTRO_MAGIC or 16 * entries + size > _HEADER_LIMIT:
+            return -1
+        end += _INTRO + 16 * entries + size
+        end += -end % padding
+    return end
+
+
+def _is_header(path: Path) -> bool:
+    try:
+        start = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    return len(start) == _needed_bytes(start)
