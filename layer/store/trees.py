@@ -98,7 +98,7 @@ class TreeEditor:
         self._root = _Node(store, root)
 
     def lookup(self, path: str) -> Tree | str | None:
-        """What `path` is now: a directory, a file's checksum, or None."""
+        """What `path` is now; a directory that was edited is stored to tell its checksum."""
         names = _names(path)
         if not names:
             return self._root.write()
@@ -109,6 +109,17 @@ class TreeEditor:
         if isinstance(child, _Node):
             return child.write()
         return child or parent.files.get(names[-1])
+
+    def file(self, path: str) -> str | None:
+        """The checksum of the file or symlink at `path`; None where there is none."""
+        *parents, name = _names(path)
+        node = self._find(parents)
+        return node.files.get(name) if node else None
+
+    def directory_attributes(self, path: str) -> str | None:
+        """The attributes checksum of the directory at `path`; None where there is none."""
+        node = self._find(_names(path))
+        return node.attributes if node else None
 
     def put_file(self, path: str, checksum: str) -> None:
         """Makes `path` that file or symlink, whatever it was before."""

@@ -1,0 +1,72 @@
+"""The command line: finds the verb, and is the only place that prints errors and exits."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import click
+
+from layer import commands
+from layer.errors import LayerError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+
+
+class Verbs(click.Group):
+    """The modules of `layer.commands`, imported one by one as they are needed."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """The verbs, sorted."""
+        found = pkgutil.iter_modules(commands.__path__)
+        return sorted(m.name.replace("_", "-") for m in found if not m.name.startswith("_"))
+
+    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command; None where there is no such verb."""
+        if cmd_name not in self.list_commands(context):
+            return None
+        module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="layer", message="layer %(version)s")
+def cli() -> None:
+    """Packages on image-based systems, layered over a read-only base.
+
+    Each verb has a page: man layer-VERB.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command line and exits: 0 done, 1 error, 2 usage, 77 unchanged where asked for."""
+    try:
+        status = cli.main(arguments, prog_name="layer", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing has changed", None)
+    except LayerError as error:
+        _fail(error.message, error.hint)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_ERROR)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, hint: str | None) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    sys.exit(EXIT_ERROR)
+
+
+if __name__ == "__main__":
+    main()

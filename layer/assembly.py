@@ -1,0 +1,276 @@
+"""From a base tree and imported packages to a new tree, step by step.
+
+Each step takes a tree and returns the next one; nothing is checked out, and a
+directory that no package touches is not even read.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from layer import ids
+from layer.errors import Conflict, PackageRefused
+from layer.importer import read_package_blob
+from layer.model import FileAttributes, PackageTree, Tree
+from layer.rpmfile.database import DATABASE_FILE, write_database
+from layer.store.contract import ObjectStore
+from layer.store.files import read_text, write_text
+from layer.store.trees import TreeEditor, files_of, lookup
+
+# Where bases keep their rpm database: ours and Fedora Atomic's, then rpm's newer default.
+DATABASE_PATHS = ("usr/share/rpm", "usr/lib/sysimage/rpm")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A tree with packages in it, and what a person might want to know about the merge."""
+
+    tree: Tree
+    notes: tuple[str, ...]
+
+
+def merge(store: ObjectStore, base: Tree, packages: Sequence[PackageTree]) -> Merged:
+    """Puts the packages' files over the base.
+
+    The same path with the same content, mode and owner is one file; all else
+    that meets is a Conflict that names every path and its owners at once,
+    before anything is written. A directory of several keeps its first attributes.
+    """
+    work = _Merge(store, base)
+    for package in sorted(packages, key=lambda p: p.nevra):
+        work.add(package)
+    if work.conflicts:
+        raise Conflict(
+            "these paths have two owners:\n  " + "\n  ".join(sorted(work.conflicts)),
+            "leave out one of the packages",
+        )
+    return Merged(work.editor.write(), tuple(sorted(work.notes)))
+
+
+class _Merge:
+    """The editor, and who put what into it."""
+
+    def __init__(self, store: ObjectStore, base: Tree) -> None:
+        self.store = store
+        self.editor = TreeEditor(store, base)
+        self.conflicts: list[str] = []
+        self.notes: list[str] = []
+        self._writers: dict[str, str] = {}  # of files, and of subtrees taken whole
+        self._accounts = read_accounts(store, base)
+
+    def add(self, package: PackageTree) -> None:
+        owners = {o.path: (o.user, o.group) for o in package.owners}
+        self._add_directory(package, owners, "", package.root)
+
+    def _add_directory(
+        self,
+        package: PackageTree,
+        owners: Mapping[str, tuple[str, str]],
+        prefix: str,
+        tree: Tree,
+    ) -> None:
+        directory = self.store.read_directory(tree.contents)
+        for name, checksum in directory.files.items():
+            self._add_file(package, owners, prefix + name, checksum)
+        for name, child in directory.directories.items():
+            path = prefix + name
+            attributes = self.editor.directory_attributes(path)
+            if self.editor.file(path):
+                self._conflict(package, path, "a directory over a file")
+            elif attributes is None:
+                self.editor.put_tree(path, child)
+                self._writers[path] = str(package.nevra)
+            else:
+                if attributes != child.attributes:
+                    self.notes.append(
+                        f"/{path}: {self._writer(path)} and {package.nevra} give it different "
+                        "attributes; the first are kept"
+                    )
+                self._add_directory(package, owners, path + "/", child)
+
+    def _add_file(
+        self,
+        package: PackageTree,
+        owners: Mapping[str, tuple[str, str]],
+        path: str,
+        checksum: str,
+    ) -> None:
+        present = self.editor.file(path)
+        if self.editor.directory_attributes(path):
+            self._conflict(package, path, "a file over a directory")
+        elif present is None:
+            self.editor.put_file(path, checksum)
+            self._writers[path] = str(package.nevra)
+        elif present != self._owned(checksum, owners.get(path)):
+            self._conflict(package, path, "different content, mode or owner")
+
+    def _owned(self, checksum: str, owner: tuple[str, str] | None) -> str:
+        """The file as it would be with its owner, where the base knows that owner."""
+        if owner is None:
+            return checksum
+        user, group = (self._accounts.users.get(owner[0]), self._accounts.groups.get(owner[1]))
+        if user is None or group is None:
+            return checksum
+        return with_owner(self.store, checksum, user, group)
+
+    def _conflict(self, package: PackageTree, path: str, what: str) -> None:
+        self.conflicts.append(f"/{path}: {self._writer(path)} and {package.nevra}: {what}")
+
+    def _writer(self, path: str) -> str:
+        """Who brought a path: the package that put it or a directory above it, else the base."""
+        while path:
+            if path in self._writers:
+                return self._writers[path]
+            path = path.rpartition("/")[0]
+        return "the base"
+
+
+def read_accounts(store: ObjectStore, tree: Tree) -> ids.Accounts:
+    """The users and groups of a tree's own /etc (and of /usr/lib, for nss-altfiles)."""
+    texts = [
+        "\n".join(read_text(store, tree, f"{folder}/{name}") for folder in ("usr/etc", "usr/lib"))
+        for name in ("passwd", "group")
+    ]
+    return ids.parse_accounts(*texts)
+
+
+def read_id_map(store: ObjectStore, tree: Tree) -> ids.Accounts:
+    """The map of ids that the base ships, empty where it ships none."""
+    text = read_text(store, tree, ids.MAP_PATH)
+    return ids.parse_map(text) if text else ids.Accounts()
+
+
+def number_accounts(
+    store: ObjectStore,
+    base: Tree,
+    tree: Tree,
+    packages: Sequence[PackageTree],
+    previous: Mapping[str, int],
+) -> tuple[Tree, dict[str, int]]:
+    """Writes down a fixed number for every account that the packages bring.
+
+    Returns the tree with `ids.IDS_PATH`, and the exceptions for the lock.
+    """
+    lines: list[ids.UserLine] = []
+    for package in sorted(packages, key=lambda p: p.nevra):
+        folder = lookup(store, package.root, "usr/lib/sysusers.d")
+        if isinstance(folder, Tree):
+            for name, _ in files_of(store, folder):
+                path = f"usr/lib/sysusers.d/{name}"
+                text = read_text(store, package.root, path)
+                lines += ids.parse_sysusers(text, f"{package.nevra}: /{path}")
+    numbered, exceptions = ids.assign(
+        lines, read_accounts(store, base), read_id_map(store, base), previous
+    )
+    if not numbered:
+        return tree, {}
+    text = read_text(store, base, ids.IDS_PATH) + ids.format_sysusers(numbered)
+    return write_text(store, tree, {ids.IDS_PATH: text}), exceptions
+
+
+def resolve_owners(store: ObjectStore, tree: Tree, packages: Sequence[PackageTree]) -> Tree:
+    """Gives files and directories the owners that their packages name.
+
+    Names are looked up in the tree itself. PackageRefused names every package,
+    path and missing user or group at once.
+    """
+    accounts = read_accounts(store, tree)
+    editor = TreeEditor(store, tree)
+    missing = []
+    for package in sorted(packages, key=lambda p: p.nevra):
+        for owner in package.owners:
+            uid, gid = accounts.users.get(owner.user), accounts.groups.get(owner.group)
+            if uid is None:
+                missing.append(f"{package.nevra}: /{owner.path}: no user {owner.user}")
+            if gid is None:
+                missing.append(f"{package.nevra}: /{owner.path}: no group {owner.group}")
+            if uid is not None and gid is not None:
+                _put_owner(store, editor, owner.path, uid, gid)
+    if missing:
+        raise PackageRefused(
+            "owners that nothing defines:\n  " + "\n  ".join(missing),
+            "the package should ship a sysusers.d file for them",
+        )
+    return editor.write()
+
+
+def with_owner(store: ObjectStore, checksum: str, uid: int, gid: int) -> str:
+    """The same file with another owner; its mode, setuid bits included, stays."""
+    attributes = replace(store.read_file_attributes(checksum), uid=uid, gid=gid)
+    if stat.S_ISLNK(attributes.mode):
+        return store.write_file(attributes)
+    with store.open_file(checksum) as content:
+        return store.write_file(attributes, iter(lambda: content.read(_CHUNK), b""))
+
+
+def _put_owner(store: ObjectStore, editor: TreeEditor, path: str, uid: int, gid: int) -> None:
+    present = editor.lookup(path)
+    if isinstance(present, Tree):
+        attributes = store.read_directory_attributes(present.attributes)
+        owned = replace(attributes, uid=uid, gid=gid)
+        editor.put_directory(path, store.write_directory_attributes(owned))
+    elif present is not None:
+        editor.put_file(path, with_owner(store, present, uid, gid))
+
+
+def database_path(store: ObjectStore, tree: Tree) -> str | None:
+    """The directory of the tree's rpm database, or None where it has none."""
+    for path in DATABASE_PATHS:
+        if isinstance(lookup(store, tree, f"{path}/{DATABASE_FILE}"), str):
+            return path
+    return None
+
+
+def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
+    """Copies the tree's rpm database into a directory below `destination`; None if it has none."""
+    path = database_path(store, tree)
+    checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
+    if not isinstance(checksum, str):
+        return None
+    folder = destination / "rpmdb"
+    folder.mkdir()
+    with (
+        store.open_file(checksum) as source,
+        (folder / DATABASE_FILE).open("wb") as copy,
+    ):
+        for chunk in iter(lambda: source.read(_CHUNK), b""):
+            copy.write(chunk)
+    return folder
+
+
+def record_packages(
+    store: ObjectStore,
+    tree: Tree,
+    packages: Iterable[PackageTree],
+    *,
+    epoch: int,
+    scratch: Path,
+) -> tuple[Tree, tuple[str, ...]]:
+    """Lists the packages in the tree's rpm database; returns the tree and the paths written.
+
+    `epoch` (seconds) is the time of installation that rpm records.
+    """
+    blobs = [read_package_blob(store, p) for p in sorted(packages, key=lambda p: p.nevra)]
+    if not blobs:
+        return tree, ()
+    folder = database_path(store, tree) or DATABASE_PATHS[0]
+    written = scratch / "rpmdb-new"
+    written.mkdir()
+    source = extract_database(store, tree, scratch)
+    write_database(source, written, blobs, timestamp=epoch)
+    editor = TreeEditor(store, tree)
+    paths = []
+    for file in sorted(written.iterdir()):
+        path = f"{folder}/{file.name}"
+        editor.put_file(path, _store_file(store, file))
+        paths.append(path)
+    return editor.write(), tuple(paths)
+
+
+def _store_file(store: ObjectStore, file: Path) -> str:
+    with file.open("rb") as content:
+        return store.write_file(FileAttributes(), iter(lambda: content.read(_CHUNK), b""))

@@ -1,0 +1,49 @@
+"""Which deployments boot, and in which order: pure functions on what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layer.errors import LayerError
+from layer.model import BootPlan, Deployment, NewDeployment
+
+
+def pending(deployments: Sequence[Deployment], stateroot: str) -> Deployment | None:
+    """The deployment of a stateroot that boots next, on which the next change builds."""
+    return next((d for d in deployments if d.stateroot == stateroot), None)
+
+
+def merge_source(deployments: Sequence[Deployment], stateroot: str) -> Deployment | None:
+    """The deployment whose /etc the next one takes over: the booted, else the pending one."""
+    booted = next((d for d in deployments if d.is_booted and d.stateroot == stateroot), None)
+    return booted or pending(deployments, stateroot)
+
+
+def deploy(deployments: Sequence[Deployment], new: NewDeployment) -> BootPlan:
+    """The new deployment first; of its stateroot the booted, merge and pinned ones stay."""
+    kept = [d for d in deployments if d.stateroot != new.stateroot or _stays(d, new)]
+    return BootPlan((new, *kept))
+
+
+def rollback(deployments: Sequence[Deployment], stateroot: str) -> BootPlan:
+    """The stateroot's second deployment changes places with its first.
+
+    On a booted machine whose default is not what runs, the booted one becomes default.
+    """
+    own = [d for d in deployments if d.stateroot == stateroot]
+    booted = next((d for d in own if d.is_booted), None)
+    if booted is not None and own[0] is not booted:
+        target = booted
+    elif len(own) > 1:
+        target = own[1]
+    else:
+        raise LayerError(
+            f"there is no deployment of {stateroot} to roll back to",
+            "`layer status` lists the deployments",
+        )
+    return BootPlan((target, *(d for d in deployments if d is not target)))
+
+
+def _stays(deployment: Deployment, new: NewDeployment) -> bool:
+    is_merge = new.merge is not None and deployment.index == new.merge.index
+    return deployment.is_booted or deployment.is_pinned or is_merge

@@ -1,0 +1,85 @@
+"""A change that is about to be made: what the plan shows and what `apply` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from layer.lock import Lock
+from layer.model import Commit, Deployment, Nevra, Package, PackageHeader, Resolution
+from layer.origin import Origin
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Leftover:
+    """A path on the machine (absolute there) that stays when its package goes.
+
+    `file` is where it lies in the sysroot. `is_edited`: it holds what somebody
+    wrote since, so nobody but its owner may take it away.
+    """
+
+    path: str
+    package: str
+    file: Path
+    is_edited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is going to happen: from a deployment to an origin, and the packages that it takes.
+
+    `headers` are those of the resolution's packages, in its order; `to_fetch`
+    are the packages that are not in the store yet; `triggers` are the names of
+    those that will fire. `previous` is the lock of what is layered now, `lock`
+    what holds packages and ids where they are.
+    """
+
+    stateroot: str
+    pending: Deployment | None
+    before: Origin | None
+    after: Origin
+    previous_base: Commit | None
+    base: Commit
+    previous: Lock
+    lock: Lock
+    resolution: Resolution
+    headers: tuple[PackageHeader, ...]
+    to_fetch: tuple[Package, ...]
+    triggers: tuple[str, ...]
+    leftovers: tuple[Leftover, ...]
+    kernel_arguments: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the pending deployment is all this already."""
+        return (
+            self.before == self.after
+            and self.previous_base == self.base
+            and not (self.added or self.removed or self.moved)
+        )
+
+    @property
+    def added(self) -> tuple[Nevra, ...]:
+        """Packages whose name was not layered before."""
+        names = {p.nevra.name for p in self.previous.packages}
+        return tuple(n for n in self._layered() if n.name not in names)
+
+    @property
+    def removed(self) -> tuple[Nevra, ...]:
+        """Packages whose name is layered no longer."""
+        names = {n.name for n in self._layered()}
+        return tuple(p.nevra for p in self.previous.packages if p.nevra.name not in names)
+
+    @property
+    def moved(self) -> tuple[tuple[Nevra, Nevra], ...]:
+        """Packages that were layered and now are another file: the old and the new."""
+        old = {p.nevra.name: p for p in self.previous.packages}
+        return tuple(
+            (old[s.package.nevra.name].nevra, s.package.nevra)
+            for s in self.resolution.selections
+            if s.package.nevra.name in old
+            and old[s.package.nevra.name].checksum != s.package.checksum
+        )
+
+    def _layered(self) -> tuple[Nevra, ...]:
+        return tuple(s.package.nevra for s in self.resolution.selections)

@@ -1,0 +1,135 @@
+"""Options that several verbs take, and the way from them to a host."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layer.errors import LayerError
+from layer.report import Reporter
+from layer.words import REBOOT
+
+if TYPE_CHECKING:
+    from layer.change import Change
+    from layer.host import Host
+
+UNCHANGED = 77
+
+Decorated = Callable[..., Any]
+
+
+class Narrator(Reporter):
+    """Tells a person on stderr what is going on."""
+
+    def step(self, text: str) -> None:
+        """One line a phase."""
+        click.echo(f"{text}...", err=True)
+
+    def note(self, text: str) -> None:
+        """One line."""
+        click.echo(f"note: {text}", err=True)
+
+
+def sysroot_options(function: Decorated) -> Decorated:
+    """--sysroot, --stateroot, --repo-dir, --cachedir, --no-wait; gives the function `host`."""
+
+    @click.option(
+        "--sysroot",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="OSTREE_SYSROOT",
+        default=Path("/"),
+        help="Work on this OSTree sysroot (default: /).",
+    )
+    @click.option("--stateroot", "--os", metavar="NAME", help="Work on this stateroot.")
+    @click.option(
+        "--repo-dir",
+        "repo_dirs",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Read .repo files from here too.",
+    )
+    @click.option(
+        "--cachedir",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep repository metadata here.",
+    )
+    @click.option("--no-wait", is_flag=True, help="Fail if another program is at work.")
+    @functools.wraps(function)
+    def wrapper(
+        sysroot: Path,
+        stateroot: str | None,
+        repo_dirs: tuple[Path, ...],
+        cachedir: Path | None,
+        no_wait: bool,
+        **rest: Any,
+    ) -> Any:
+        from layer.host import Options, open_host
+
+        options = Options(
+            stateroot=stateroot,
+            repository_directories=repo_dirs,
+            cache=cachedir,
+            wait=not no_wait,
+        )
+        return function(host=open_host(sysroot, options, Narrator()), **rest)
+
+    return wrapper
+
+
+def change_options(function: Decorated) -> Decorated:
+    """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments."""
+    for option in (
+        click.option("--unchanged-exit-77", is_flag=True, help="Exit 77 if nothing changed."),
+        click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking."),
+        click.option(
+            "-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def carry_out(
+    host: Host,
+    decide: Callable[[], Change],
+    *,
+    dry_run: bool,
+    assumeyes: bool,
+    unchanged_exit_77: bool,
+    unchanged: str = "No change.",
+    purge: bool = False,
+) -> int:
+    """Shows the plan that `decide` makes, asks, and makes it so; returns the exit status."""
+    from layer import render, transaction
+    from layer.leftovers import purge as purge_leftovers
+
+    if dry_run:
+        plan = decide()
+        click.echo(unchanged if plan.is_empty else render.change(plan))
+        return UNCHANGED if plan.is_empty and unchanged_exit_77 else 0
+    with host.locked():
+        plan = decide()
+        if plan.is_empty:
+            click.echo(unchanged)
+            return UNCHANGED if unchanged_exit_77 else 0
+        click.echo(render.change(plan))
+        confirm(assumeyes=assumeyes)
+        transaction.apply(host, plan)
+        if purge:
+            for path in purge_leftovers(plan.leftovers):
+                click.echo(f"Removed {path}")
+    click.echo(REBOOT)
+    return 0
+
+
+def confirm(*, assumeyes: bool) -> None:
+    """Asks a person at a terminal; without one, only -y is a yes."""
+    if assumeyes:
+        return
+    if not click.get_text_stream("stdin").isatty():
+        raise LayerError("nobody is here to say yes", "-y says yes beforehand")
+    click.confirm("Is this all right?", default=False, abort=True)

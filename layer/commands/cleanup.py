@@ -1,0 +1,31 @@
+"""`layer cleanup`: remove what nothing needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command()
+@click.option("-b", "--base", is_flag=True, help="Checkouts, boot files and objects without a use.")
+@click.option("-m", "--repomd", is_flag=True, help="Cached repository metadata.")
+@click.option("-p", "--pending", is_flag=True, help="The pending deployment.")
+@click.option("-r", "--rollback", is_flag=True, help="The rollback deployment.")
+@sysroot_options
+def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool) -> None:
+    """Remove what no deployment needs; at least one of -b, -m, -p, -r is wanted."""
+    from layer import verbs
+
+    if not (base or repomd or pending or rollback):
+        raise click.UsageError("say what: -b, -m, -p or -r")
+    with host.locked():
+        for line in verbs.clean_up(
+            host, base=base, repomd=repomd, pending=pending, rollback=rollback
+        ):
+            click.echo(line)

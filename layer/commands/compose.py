@@ -1,0 +1,50 @@
+"""`layer compose`: make base commits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from layer.commands._options import Narrator
+
+
+@click.group()
+def command() -> None:
+    """Make base commits from package repositories."""
+
+
+@command.command("tree")
+@click.argument("treefile", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--repo",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The archive repository to publish in; made where there is none.",
+)
+@click.option(
+    "--repo-dir",
+    "repo_dirs",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Read .repo files from here.",
+)
+@click.option(
+    "--cachedir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep imported packages and the bare repository here (default: REPO.cache).",
+)
+def tree(treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path | None) -> None:
+    """Make the next commit of TREEFILE's ref and publish it in REPO, for any web server."""
+    from layer.compose import compose_and_publish
+
+    composed = compose_and_publish(
+        treefile, repo, repo_dirs, cachedir or repo.with_name(f"{repo.name}.cache"), Narrator()
+    )
+    for note in composed.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(
+        f"{composed.ref} {composed.version}: {composed.packages} packages, "
+        f"commit {composed.checksum}"
+    )

@@ -1,0 +1,26 @@
+"""`layer init`: make a sysroot, and a stateroot in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--sysroot",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="OSTREE_SYSROOT",
+    default=Path("/"),
+    help="The physical root (default: /).",
+)
+@click.option("--stateroot", "--os", required=True, metavar="NAME", help="Its name.")
+def command(sysroot: Path, stateroot: str) -> None:
+    """Make an OSTree sysroot where there is none, and a stateroot in it."""
+    from layer.host import require_root
+    from layer.store.sysroot import initialize
+
+    require_root()
+    initialize(sysroot, stateroot)
+    click.echo(f"Stateroot {stateroot} is ready in {sysroot}; next: layer remote add NAME URL")

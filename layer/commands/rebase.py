@@ -1,0 +1,43 @@
+"""`layer rebase`: another base, with the layers carried along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import carry_out, change_options, sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command()
+@click.argument("refspec", metavar="REMOTE:REF")
+@click.option(
+    "--karg",
+    "arguments",
+    multiple=True,
+    metavar="ARG",
+    help="A first deployment's kernel argument, in place of the base's own.",
+)
+@change_options
+@sysroot_options
+def command(
+    host: Host,
+    refspec: str,
+    arguments: tuple[str, ...],
+    dry_run: bool,
+    assumeyes: bool,
+    unchanged_exit_77: bool,
+) -> int:
+    """Pull a base and deploy it, with everything that was asked for layered over it."""
+    from layer import verbs
+
+    return carry_out(
+        host,
+        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments),
+        dry_run=dry_run,
+        assumeyes=assumeyes,
+        unchanged_exit_77=unchanged_exit_77,
+    )

@@ -1,0 +1,23 @@
+"""`layer refresh-md`: fetch the repositories' metadata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command()
+@click.option("-f", "--force", is_flag=True, help="Fetch anew what is cached.")
+@sysroot_options
+def command(host: Host, force: bool) -> None:
+    """Fetch the metadata of all enabled repositories into the cache."""
+    from layer import verbs
+
+    for repository, count in verbs.refresh(host, force=force):
+        click.echo(f"{repository.id}: {count} packages ({', '.join(repository.base_urls)})")

@@ -1,0 +1,32 @@
+"""`layer rollback`: boot the deployment before this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import confirm, sysroot_options
+from layer.words import REBOOT
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command()
+@click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root.")
+@sysroot_options
+def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
+    """Make the previous deployment the default again; the present one stays beside it."""
+    from layer import verbs
+
+    if dry_run:
+        click.echo(verbs.describe_rollback(host, verbs.rollback_plan(host)))
+        return
+    with host.locked():
+        plan = verbs.rollback_plan(host)
+        click.echo(verbs.describe_rollback(host, plan))
+        confirm(assumeyes=assumeyes)
+        host.sysroot.write(plan)
+    click.echo(REBOOT)

@@ -1,0 +1,26 @@
+"""`layer run`: try what is layered before any reboot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", metavar="-- CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
+@sysroot_options
+def command(host: Host, words: tuple[str, ...]) -> int:
+    """Run a command with the pending deployment's /usr, in a mount namespace of its own.
+
+    It sees the new files of /etc and the new ld.so.cache too; what it writes
+    to /etc is thrown away, and the running system is not touched.
+    """
+    from layer import verbs
+
+    return verbs.run(host, words)

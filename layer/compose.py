@@ -1,0 +1,320 @@
+"""A base commit from repositories: the pipeline of every layer, over a skeleton tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from layer import ids, pipeline
+from layer.assembly import read_accounts
+from layer.errors import InvalidInput, NotFound
+from layer.fetch import fetch_metadata, fetch_packages
+from layer.host import require_root
+from layer.importer import find_package, import_package
+from layer.lock import format_metadata
+from layer.model import (
+    DirectoryAttributes,
+    FileAttributes,
+    NearTree,
+    Package,
+    PackageTree,
+    Repository,
+    Request,
+    RequestKind,
+    Tree,
+)
+from layer.report import Reporter
+from layer.rpmfile.header import read_header
+from layer.solver import BaseState, resolve
+from layer.store.contract import ObjectStore
+from layer.store.files import read_text, write_text
+from layer.store.objects import OstreeStore
+from layer.store.trees import TreeEditor, empty_tree, lookup
+from layer.treefile import Treefile
+from layer.triggers.files import read_triggers
+
+OS_RELEASE = "usr/lib/os-release"
+_USERS = "usr/lib/sysusers.d/10-layer-users.conf"
+_KARGS = "usr/lib/bootc/kargs.d/10-layer.toml"
+_LAYOUT = "usr/lib/tmpfiles.d/00-ostree-layout.conf"
+
+# The top level of every OSTree system: what is not /usr is empty or leads into /var.
+_DIRECTORIES = {
+    "boot": 0o755,
+    "dev": 0o755,
+    "proc": 0o755,
+    "run": 0o755,
+    "sys": 0o755,
+    "sysroot": 0o755,
+    "tmp": 0o1777,
+    "usr": 0o755,
+    "usr/bin": 0o755,
+    "usr/etc": 0o755,
+    "usr/lib": 0o755,
+    "usr/lib64": 0o755,
+    "usr/sbin": 0o755,
+    "var": 0o755,
+}
+_LINKS = {
+    "bin": "usr/bin",
+    "home": "var/home",
+    "lib": "usr/lib",
+    "lib64": "usr/lib64",
+    "media": "run/media",
+    "mnt": "var/mnt",
+    "opt": "var/opt",
+    "ostree": "sysroot/ostree",
+    "root": "var/roothome",
+    "sbin": "usr/sbin",
+    "srv": "var/srv",
+    "usr/local": "../var/usrlocal",
+}
+_TMPFILES = """\
+# Directories of /var that the links at the top level lead to.
+d /var/home 0755 root root -
+d /var/opt 0755 root root -
+d /var/srv 0755 root root -
+d /var/mnt 0755 root root -
+d /var/roothome 0700 root root -
+d /var/usrlocal 0755 root root -
+d /var/lib 0755 root root -
+d /var/log 0755 root root -
+d /var/cache 0755 root root -
+d /var/spool 0755 root root -
+d /run/media 0755 root root -
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A base commit that was made, and what a person might want to know of it."""
+
+    checksum: str
+    version: int
+    packages: int
+    notes: tuple[str, ...]
+
+
+def compose_tree(
+    treefile: Treefile,
+    store: OstreeStore,
+    repositories: Sequence[Repository],
+    cache: Path,
+    reporter: Reporter,
+    *,
+    timestamp: int | None = None,
+) -> Composed:
+    """Makes the next commit of the treefile's ref in a bare repository.
+
+    `timestamp` (seconds) is that of the commit and stands for the time in all
+    that triggers write; without it SOURCE_DATE_EPOCH, else now. An existing
+    version is refused.
+    """
+    require_root()
+    epoch = timestamp if timestamp is not None else _now()
+    parent = store.find_commit(treefile.ref)
+    number = _version(store, treefile, parent)
+    packages = _packages(treefile, repositories, store, cache, reporter)
+    triggers = read_triggers()
+    with (
+        tempfile.TemporaryDirectory(prefix="layer-", dir=store.path / "tmp") as folder,
+        store.transaction(),
+    ):
+        nothing = empty_tree(store)
+        workshop = pipeline.Workshop(NearTree(None, nothing), Path(folder))
+        assembled = pipeline.assemble(
+            store,
+            skeleton(store, treefile),
+            packages,
+            triggers,
+            workshop,
+            epoch=epoch,
+            previous_ids=dict(treefile.ids),
+            reporter=reporter,
+            before=nothing,
+        )
+        texts = _texts(store, assembled.tree, treefile, number)
+        tree = write_text(store, assembled.tree, texts)
+        complete = pipeline.with_texts(assembled, tree, [*texts, *_own_paths(treefile)])
+        metadata = dict(format_metadata(replace(complete.lock, ids=()), complete.record))
+        metadata["version"] = str(number)
+        metadata |= _boot_metadata(store, tree, treefile)
+        checksum = store.write_commit(
+            tree,
+            parent=parent,
+            timestamp=epoch,
+            subject=f"{treefile.ref} {number}",
+            metadata=metadata,
+        )
+        store.set_ref(treefile.ref, checksum)
+    return Composed(checksum, number, len(packages), complete.notes)
+
+
+def skeleton(store: ObjectStore, treefile: Treefile) -> Tree:
+    """The tree that packages are merged into: top level, layout, users, kernel arguments."""
+    editor = TreeEditor(store, empty_tree(store))
+    for path, mode in _DIRECTORIES.items():
+        attributes = DirectoryAttributes(mode=0o040000 | mode)
+        editor.put_directory(path, store.write_directory_attributes(attributes))
+    links = dict(_LINKS)
+    if treefile.default_target:
+        target = f"/usr/lib/systemd/system/{treefile.default_target}"
+        links["usr/etc/systemd/system/default.target"] = target
+    for path, target in links.items():
+        attributes_ = FileAttributes(mode=0o120777, target=target)
+        editor.put_file(path, store.write_file(attributes_))
+    texts = {_LAYOUT: _TMPFILES}
+    if treefile.users:
+        texts[_USERS] = "".join(_user_lines(treefile))
+    if treefile.kernel and treefile.kernel.arguments:
+        texts[_KARGS] = f"kargs = {json.dumps(list(treefile.kernel.arguments))}\n"
+    return write_text(store, editor.write(), texts)
+
+
+def with_version_id(text: str, number: int) -> str:
+    """os-release with VERSION_ID set, wherever it stood, else at the end (os-release(5))."""
+    line = f"VERSION_ID={number}"
+    changed, count = re.subn(r"(?m)^VERSION_ID=.*$", line, text)
+    return changed if count else f"{text.rstrip()}\n{line}\n".lstrip()
+
+
+def versions(store: ObjectStore, checksum: str | None) -> Iterator[str]:
+    """The versions of a commit and of all before it, newest first, as far as they are here."""
+    while checksum is not None:
+        commit = store.read_commit(checksum)
+        yield str(commit.metadata.get("version", ""))
+        checksum = commit.parent
+
+
+def _now() -> int:
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+
+
+def _version(store: ObjectStore, treefile: Treefile, parent: str | None) -> int:
+    known = [int(v) for v in versions(store, parent) if v.isdigit()]
+    if treefile.version is None:
+        return max(known, default=0) + 1
+    if treefile.version in known:
+        raise InvalidInput(
+            f"{treefile.ref} has a version {treefile.version} already",
+            f'the next free one is {max(known) + 1}; version = "auto" takes it',
+        )
+    return treefile.version
+
+
+def _packages(
+    treefile: Treefile,
+    repositories: Sequence[Repository],
+    store: OstreeStore,
+    cache: Path,
+    reporter: Reporter,
+) -> list[PackageTree]:
+    chosen = _choose_repositories(treefile, repositories)
+    reporter.step("Reading repositories")
+    offered = [fetch_metadata(repository, cache, reporter) for repository in chosen]
+    names = {*treefile.packages}
+    if treefile.kernel:
+        names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}
+    wanted = [Request(RequestKind.PACKAGE, name) for name in sorted(names)]
+    reporter.step("Solving")
+    resolution = resolve(
+        BaseState(None, treefile.arch), offered, wanted, new=frozenset(wanted), lock=()
+    )
+    packages = [s.package for s in resolution.selections]
+    _import(store, packages, chosen, cache, reporter)
+    return [p for p in (find_package(store, q.checksum) for q in packages) if p is not None]
+
+
+def _choose_repositories(
+    treefile: Treefile, repositories: Sequence[Repository]
+) -> list[Repository]:
+    there = {repository.id: repository for repository in repositories}
+    missing = [name for name in treefile.repositories if name not in there]
+    if missing:
+        raise NotFound(
+            f"no such repository: {', '.join(missing)}",
+            f"--repo-dir names directories of .repo files; they have: {', '.join(there) or 'none'}",
+        )
+    return [there[name] for name in treefile.repositories]
+
+
+def _import(
+    store: OstreeStore,
+    packages: Sequence[Package],
+    repositories: Sequence[Repository],
+    cache: Path,
+    reporter: Reporter,
+) -> None:
+    todo = [p for p in packages if find_package(store, p.checksum) is None]
+    if not todo:
+        return
+    files = fetch_packages(todo, repositories, cache / "packages", reporter)
+    reporter.step(f"Importing {len(todo)} packages")
+    with store.transaction():
+        for done, package in enumerate(sorted(todo, key=lambda p: p.nevra)):
+            reporter.progress("packages", done, len(todo))
+            path = files[package]
+            import_package(store, path, read_header(path), checksum=package.checksum)
+    for path in files.values():
+        path.unlink(missing_ok=True)
+
+
+def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> dict[str, str]:
+    """What layer itself writes into a finished base: its version and its map of ids."""
+    accounts = read_accounts(store, tree)
+    reserved = dict(treefile.ids)
+    shipped = ids.Accounts(
+        {**reserved, **accounts.users},
+        {**reserved, **accounts.groups},
+    )
+    return {
+        OS_RELEASE: with_version_id(read_text(store, tree, OS_RELEASE), number),
+        ids.MAP_PATH: ids.format_map(shipped),
+    }
+
+
+def _own_paths(treefile: Treefile) -> list[str]:
+    paths = [*_LINKS, _LAYOUT]
+    if treefile.default_target:
+        paths.append("usr/etc/systemd/system/default.target")
+    if treefile.users:
+        paths.append(_USERS)
+    if treefile.kernel and treefile.kernel.arguments:
+        paths.append(_KARGS)
+    return paths
+
+
+def _user_lines(treefile: Treefile) -> Iterator[str]:
+    for user in sorted(treefile.users, key=lambda u: u.name):
+        yield f"g {user.name} {user.id}\n"
+        yield f'u {user.name} {user.id} "{user.comment}" {user.home} {user.shell}\n'
+
+
+def _boot_metadata(
+    store: ObjectStore, tree: Tree, treefile: Treefile
+) -> dict[str, str | int | bool]:
+    """What libostree wants to know of a tree that boots; InvalidInput where it cannot."""
+    if treefile.kernel is None:
+        return {}
+    folder = lookup(store, tree, "usr/lib/modules")
+    there = store.read_directory(folder.contents).directories if isinstance(folder, Tree) else {}
+    kernels = [
+        name for name in sorted(there) if lookup(store, tree, f"usr/lib/modules/{name}/vmlinuz")
+    ]
+    if len(kernels) != 1:
+        raise InvalidInput(
+            f"the tree has {len(kernels)} kernels ({', '.join(kernels) or 'none'}); it needs one",
+            "a kernel is usr/lib/modules/VERSION/vmlinuz; see kernel.package in the treefile",
+        )
+    if lookup(store, tree, f"usr/lib/modules/{kernels[0]}/initramfs.img") is None:
+        raise InvalidInput(
+            f"the tree has no usr/lib/modules/{kernels[0]}/initramfs.img",
+            "name a package that ships it as kernel.initramfs in the treefile",
+        )
+    return {"ostree.bootable": True, "ostree.linux": kernels[0]}

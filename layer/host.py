@@ -1,0 +1,217 @@
+"""One machine, or one sysroot: its paths, its lock and what is deployed on it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from layer import bootplan
+from layer.config import repository_variables
+from layer.errors import InvalidInput, LayerError, NotFound
+from layer.importer import find_package, read_package_header
+from layer.lock import Lock, base_of, read_lock
+from layer.model import Commit, Deployment, NearTree, Repository, Tree
+from layer.origin import Origin, parse_origin
+from layer.report import SILENT, Reporter
+from layer.repos import read_repositories
+from layer.running import SandboxOptions
+from layer.status import DeploymentState, fulfils
+from layer.store.files import read_text
+from layer.store.objects import OstreeStore
+from layer.store.sysroot import Sysroot
+from layer.store.trees import empty_tree, files_of, lookup
+from layer.triggers.files import read_triggers
+from layer.triggers.format import Trigger
+
+_KARGS = "usr/lib/bootc/kargs.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller of a verb may choose about the machine it works on.
+
+    `repository_directories` are read besides the deployment's own
+    /etc/yum.repos.d; `cache` holds repository metadata and downloads.
+    """
+
+    stateroot: str | None = None
+    repository_directories: tuple[Path, ...] = ()
+    cache: Path | None = None
+    wait: bool = True
+    sandbox: SandboxOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The one holder of state: a sysroot and a stateroot in it."""
+
+    sysroot: Sysroot
+    stateroot: str
+    options: Options
+    reporter: Reporter
+
+    @property
+    def store(self) -> OstreeStore:
+        """The sysroot's repository."""
+        return self.sysroot.store
+
+    @property
+    def cache(self) -> Path:
+        """Where metadata and downloads are kept: in the stateroot's /var, or the user's own."""
+        if self.options.cache is not None:
+            return self.options.cache
+        if os.geteuid() == 0:
+            return self.sysroot.var(self.stateroot) / "cache/layer"
+        return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "layer"
+
+    def pending(self) -> Deployment | None:
+        """The deployment on which the next change builds."""
+        return bootplan.pending(self.sysroot.deployments(), self.stateroot)
+
+    def require_pending(self) -> Deployment:
+        """The same; NotFound where nothing was deployed yet."""
+        found = self.pending()
+        if found is None:
+            raise NotFound(
+                f"{self.stateroot} has no base yet",
+                "deploy one: layer rebase REMOTE:REF",
+            )
+        return found
+
+    def origin(self, deployment: Deployment) -> Origin:
+        """What was asked for in a deployment."""
+        return parse_origin(deployment.origin)
+
+    def base_commit(self, deployment: Deployment) -> Commit:
+        """The base that a deployment stands on: its own commit where nothing is layered."""
+        commit = self.store.read_commit(deployment.checksum)
+        base = base_of(commit)
+        return self.store.read_commit(base) if base else commit
+
+    def lock_of(self, deployment: Deployment) -> Lock:
+        """The lock of what is layered in a deployment, empty where it is pristine."""
+        commit = self.store.read_commit(deployment.checksum)
+        return read_lock(commit) if base_of(commit) else Lock()
+
+    def states(self) -> tuple[DeploymentState, ...]:
+        """All deployments of all stateroots, in the order of the boot menu."""
+        return tuple(self._state(deployment) for deployment in self.sysroot.deployments())
+
+    def repositories(self) -> tuple[Repository, ...]:
+        """The enabled repositories of the pending deployment and of the caller's directories."""
+        found = self.pending()
+        own = (found.path / "etc/yum.repos.d",) if found else ()
+        release = self._release()
+        directories = (*own, *self.options.repository_directories)
+        repositories = read_repositories(directories, repository_variables(release))
+        return tuple(r for r in repositories if r.is_enabled)
+
+    def near(self, base: Commit) -> NearTree:
+        """The clean deployment that resembles `base` most, to run triggers over."""
+        deployments = [d for d in self.sysroot.deployments() if not d.is_unlocked]
+        for wanted in (base.checksum, None):
+            for deployment in deployments:
+                commit = self.store.read_commit(deployment.checksum)
+                if wanted is None or wanted in (commit.checksum, base_of(commit)):
+                    return NearTree(deployment.path, commit.root)
+        return NearTree(None, empty_tree(self.store))
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        """The trigger set, in the order in which it runs."""
+        return read_triggers()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty directory beside the objects, removed at the end.
+
+        libostree removes what a crash leaves in this place after a day.
+        """
+        with tempfile.TemporaryDirectory(prefix="layer-", dir=self.store.path / "tmp") as folder:
+            yield Path(folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the sysroot's lock; needs root."""
+        require_root()
+        with self.sysroot.lock(
+            wait=self.options.wait,
+            on_wait=lambda: self.reporter.note(
+                f"waiting: another program works on {self.sysroot.path}"
+            ),
+        ):
+            yield
+
+    def _state(self, deployment: Deployment) -> DeploymentState:
+        origin = self.origin(deployment)
+        lock = self.lock_of(deployment)
+        imported = [find_package(self.store, p.checksum) for p in lock.packages]
+        headers = [read_package_header(self.store, p) for p in imported if p is not None]
+        active = tuple(r for r in origin.requests if any(fulfils(h, r) for h in headers))
+        return DeploymentState(
+            deployment=deployment,
+            origin=origin,
+            commit=self.store.read_commit(deployment.checksum),
+            base=self.base_commit(deployment),
+            lock=lock,
+            active=active,
+            inactive=tuple(r for r in origin.requests if r not in active),
+        )
+
+    def _release(self) -> str:
+        found = self.pending()
+        if found is None:
+            return ""
+        return str(self.base_commit(found).metadata.get("version", ""))
+
+
+def open_host(root: Path, options: Options | None = None, reporter: Reporter = SILENT) -> Host:
+    """The sysroot at `root`, on its booted, only, or named stateroot."""
+    options = options or Options()
+    sysroot = Sysroot(root)
+    return Host(sysroot, _choose_stateroot(sysroot, options.stateroot), options, reporter)
+
+
+def require_root() -> None:
+    """LayerError unless root: only root may own what others own."""
+    if os.geteuid() != 0:
+        raise LayerError("this needs root", "try it with sudo, or with --dry-run")
+
+
+def base_kernel_arguments(store: OstreeStore, tree: Tree) -> tuple[str, ...]:
+    """The kernel arguments that a base ships in usr/lib/bootc/kargs.d (bootc's format)."""
+    folder = lookup(store, tree, _KARGS)
+    found: list[str] = []
+    if isinstance(folder, Tree):
+        for name, _ in files_of(store, folder):
+            text = read_text(store, tree, f"{_KARGS}/{name}")
+            try:
+                found += tomllib.loads(text).get("kargs", [])
+            except tomllib.TOMLDecodeError as error:
+                raise InvalidInput(f"the base's /{_KARGS}/{name}: {error}") from error
+    return tuple(found)
+
+
+def _choose_stateroot(sysroot: Sysroot, wanted: str | None) -> str:
+    there = sysroot.stateroots()
+    if wanted is not None:
+        if wanted not in there:
+            known = ", ".join(there) or "none"
+            raise NotFound(f"there is no stateroot {wanted} (there is: {known})")
+        return wanted
+    deployments = sysroot.deployments()
+    booted = next((d for d in deployments if d.is_booted), None)
+    if booted is not None:
+        return booted.stateroot
+    if deployments:
+        return deployments[0].stateroot
+    if len(there) != 1:
+        raise NotFound(
+            f"which stateroot of {sysroot.path}? (there is: {', '.join(there) or 'none'})",
+            "name it with --stateroot, or make one: layer init --stateroot NAME",
+        )
+    return there[0]

@@ -1,0 +1,119 @@
+"""The lock: all that, with the base, decides a derived commit; it stands in the commit itself.
+
+Metadata of a commit that layer made, schema 1. Structured values are canonical
+JSON text, so that `ostree show --print-metadata-key` is readable:
+
+- `layer.schema` (int), `layer.base` (checksum of the base; absent on a base)
+- `layer.packages`: [[NEVRA, SHA-256 of the file], ...] over the base, or of the base
+- `layer.ids`: {name: number} where it would not follow from base and names
+- `layer.triggers`: digest of the trigger set
+- `layer.trigger-runs`: [{name, key, status, values}, ...] in the order of the runs
+- `layer.tools`: {tool: version} of what wrote bytes from outside the tree
+- `layer.written`: {path: writer} of files that came from no package
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from layer.errors import InvalidInput
+from layer.model import Commit, LockedPackage, Nevra, TriggerRun
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Exact packages, exceptions to ids, the trigger set and the tools that write bytes."""
+
+    packages: tuple[LockedPackage, ...] = ()
+    ids: tuple[tuple[str, int], ...] = ()
+    triggers: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+
+
+EMPTY = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a commit says beyond its lock: which triggers ran, and who wrote which file."""
+
+    runs: tuple[TriggerRun, ...] = ()
+    written: tuple[tuple[str, str], ...] = ()
+
+
+def base_of(commit: Commit) -> str | None:
+    """The checksum of the base that a derived commit stands on; None for any other commit."""
+    value = commit.metadata.get("layer.base")
+    return str(value) if value else None
+
+
+def read_lock(commit: Commit) -> Lock:
+    """The lock that a commit carries, empty where layer did not make it."""
+    if "layer.schema" not in commit.metadata:
+        return EMPTY
+    _check_schema(commit)
+    return Lock(
+        packages=tuple(
+            LockedPackage(Nevra.parse(nevra), checksum)
+            for nevra, checksum in _json(commit, "layer.packages", [])
+        ),
+        ids=tuple(sorted(_json(commit, "layer.ids", {}).items())),
+        triggers=str(commit.metadata.get("layer.triggers", "")),
+        tools=tuple(sorted(_json(commit, "layer.tools", {}).items())),
+    )
+
+
+def read_record(commit: Commit) -> Record:
+    """What a commit of layer says of trigger runs and of files without a package."""
+    _check_schema(commit)
+    runs = tuple(
+        TriggerRun(run["name"], run["key"], run["status"], tuple(run["values"]))
+        for run in _json(commit, "layer.trigger-runs", [])
+    )
+    return Record(runs, tuple(sorted(_json(commit, "layer.written", {}).items())))
+
+
+def format_metadata(lock: Lock, record: Record) -> dict[str, str | int | bool]:
+    """The metadata that says lock and record; the same nouns give the same text."""
+    return {
+        "layer.schema": SCHEMA,
+        "layer.packages": canonical(sorted([str(p.nevra), p.checksum] for p in lock.packages)),
+        "layer.ids": canonical(dict(lock.ids)),
+        "layer.triggers": lock.triggers,
+        "layer.tools": canonical(dict(lock.tools)),
+        "layer.trigger-runs": canonical([_run(run) for run in record.runs]),
+        "layer.written": canonical(dict(record.written)),
+    }
+
+
+def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """JSON with sorted keys and no spaces: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _run(run: TriggerRun) -> dict[str, Any]:
+    return {"name": run.name, "key": run.key, "status": run.status, "values": list(run.values)}
+
+
+def _json(commit: Commit, key: str, default: Any) -> Any:
+    text = commit.metadata.get(key)
+    if text is None:
+        return default
+    try:
+        return json.loads(str(text))
+    except ValueError as error:
+        raise InvalidInput(f"commit {commit.checksum}: {key} is corrupt") from error
+
+
+def _check_schema(commit: Commit) -> None:
+    schema = commit.metadata.get("layer.schema", SCHEMA)
+    if schema != SCHEMA:
+        raise InvalidInput(
+            f"commit {commit.checksum} has schema {schema}; this version knows {SCHEMA}",
+            "a newer version of layer made it; use that one",
+        )

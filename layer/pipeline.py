@@ -1,0 +1,145 @@
+"""From a base and a set of imported packages to a commit; the same for layering and composing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from layer import assembly, ids
+from layer.lock import Lock, Record, format_metadata
+from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
+from layer.report import Reporter
+from layer.rpmfile.database import tool_versions
+from layer.running import SandboxOptions, run_triggers
+from layer.store.contract import ObjectStore
+from layer.triggers.format import Trigger
+from layer.triggers.order import digest, split_at_owners
+
+LAYER = "layer"  # as the writer of files that come from no package and no trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where the work is done: a clean checkout near to the tree, and a scratch directory.
+
+    `scratch` is empty, on the store's filesystem, and whoever made it removes it.
+    """
+
+    near: NearTree
+    scratch: Path
+    options: SandboxOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A tree that is complete but for its commit, with the lock it follows from."""
+
+    tree: Tree
+    lock: Lock
+    record: Record
+    notes: tuple[str, ...]
+
+
+def assemble(
+    store: ObjectStore,
+    base: Tree,
+    packages: Sequence[PackageTree],
+    triggers: Sequence[Trigger],
+    workshop: Workshop,
+    *,
+    epoch: int,
+    previous_ids: Mapping[str, int],
+    reporter: Reporter,
+    before: Tree | None = None,
+) -> Assembled:
+    """Base, packages, triggers and rpm database to one tree; `triggers` are in their order.
+
+    Triggers fire on what differs from `before`, which is the base if not said.
+    `epoch` (seconds) stands for the time in all that is written. Must be called
+    inside a transaction of the store.
+    """
+    reporter.step("Merging")
+    merged = assembly.merge(store, base, packages)
+    tree, exceptions = assembly.number_accounts(store, base, merged.tree, packages, previous_ids)
+    has_numbers = tree != merged.tree
+    before_owners, after_owners = split_at_owners(triggers)
+
+    first = run_triggers(
+        store,
+        workshop.near,
+        before=before or base,
+        tree=tree,
+        triggers=before_owners,
+        epoch=epoch,
+        scratch=_folder(workshop.scratch, "accounts"),
+        reporter=reporter,
+        options=workshop.options,
+    )
+    owned = assembly.resolve_owners(store, first.tree, packages)
+    second = run_triggers(
+        store,
+        workshop.near,
+        before=before or base,
+        tree=owned,
+        triggers=after_owners,
+        epoch=epoch,
+        scratch=_folder(workshop.scratch, "triggers"),
+        reporter=reporter,
+        options=workshop.options,
+    )
+    reporter.step("Writing the rpm database")
+    tree, database = assembly.record_packages(
+        store, second.tree, packages, epoch=epoch, scratch=workshop.scratch
+    )
+    ours = [(ids.IDS_PATH, LAYER)] if has_numbers else []
+    written = [*first.written, *second.written, *((path, LAYER) for path in database), *ours]
+    lock = Lock(
+        packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in packages)),
+        ids=tuple(sorted(exceptions.items())),
+        triggers=digest(triggers),
+        tools=tuple(sorted(tool_versions().items())),
+    )
+    record = Record((*first.runs, *second.runs), tuple(sorted(dict(written).items())))
+    return Assembled(tree, lock, record, merged.notes)
+
+
+def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> str:
+    """Commits a tree over its base; a function of base and lock, and of nothing else.
+
+    Refs keep the commit and its base from being pruned.
+    """
+    metadata: dict[str, str | int | bool] = dict(format_metadata(assembled.lock, assembled.record))
+    metadata["layer.base"] = base.checksum
+    for key in ("version", "ostree.linux", "ostree.bootable"):
+        if key in base.metadata:
+            metadata[key] = base.metadata[key]
+    checksum = store.write_commit(
+        assembled.tree,
+        parent=base.checksum,
+        timestamp=base.timestamp,
+        subject=f"Layered over {base.checksum}",
+        metadata=metadata,
+    )
+    keep(store, checksum, base.checksum)
+    return checksum
+
+
+def keep(store: ObjectStore, checksum: str, base: str) -> None:
+    """Refs that hold a deployed commit and its base, whatever a remote's refs do."""
+    store.set_ref(f"layer/base/{base}", base)
+    if checksum != base:
+        store.set_ref(f"layer/derived/{checksum}", checksum)
+
+
+def with_texts(assembled: Assembled, tree: Tree, paths: Sequence[str]) -> Assembled:
+    """The same with another tree, in which layer itself wrote `paths`."""
+    written = {**dict(assembled.record.written), **dict.fromkeys(paths, LAYER)}
+    record = replace(assembled.record, written=tuple(sorted(written.items())))
+    return replace(assembled, tree=tree, record=record)
+
+
+def _folder(scratch: Path, name: str) -> Path:
+    folder = scratch / name
+    folder.mkdir()
+    return folder

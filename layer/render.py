@@ -1,0 +1,226 @@
+"""Nouns to text for a person; pure, and without colour."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from collections.abc import Iterable, Sequence
+
+from layer.change import Change
+from layer.model import PackageHeader, Request, Selection
+from layer.status import DeploymentState
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_SCRIPTLETS_OF_ERASE = {"preun", "postun", "verify", "triggerun", "triggerpostun", "preuntrans"}
+_SHOWN = 12  # hex digits of a checksum that a person is shown
+
+
+def change(item: Change) -> str:
+    """The plan: all that will happen, and what will not although a package wants it."""
+    parts = [_base(item), _packages(item), _removed(item), _moved(item), _inactive(item)]
+    parts += [_sizes(item), _triggers(item), _privileged(item.headers), _units(item.headers)]
+    parts += [_scriptlets(item.headers), _leftovers(item)]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def status(states: Sequence[DeploymentState]) -> str:
+    """The deployments in the order of the boot menu; `●` marks the booted one."""
+    if not states:
+        return "No deployments."
+    return "\n\n".join("\n".join(_state(state)) for state in states)
+
+
+def size(count: int) -> str:
+    """A number of bytes in powers of 1,000, such as `1.3 MB`."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            return f"{count} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("the last unit takes all")
+
+
+def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Rows as columns of equal width."""
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        (
+            indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _base(item: Change) -> list[str]:
+    line = f"Base: {item.after.base}{_version(item.base.metadata.get('version'))}"
+    lines = [f"{line} {item.base.checksum[:_SHOWN]}"]
+    if item.previous_base is not None and item.previous_base != item.base:
+        old = item.previous_base
+        lines.append(
+            f"  was: {item.before.base if item.before else ''}"
+            f"{_version(old.metadata.get('version'))} {old.checksum[:_SHOWN]}"
+        )
+    return lines
+
+
+def _version(version: object) -> str:
+    return f", version {version}," if version else ""
+
+
+def _packages(item: Change) -> list[str]:
+    added = set(item.added)
+    chosen = [s for s in item.resolution.selections if s.package.nevra in added]
+    if not chosen:
+        return []
+    rows = [("NAME", "VERSION", "ARCH", "SIZE", "REPOSITORY", "WHY")]
+    for selection in chosen:
+        package = selection.package
+        rows.append(
+            (
+                package.nevra.name,
+                package.nevra.evr,
+                package.nevra.arch,
+                size(package.size),
+                package.repository or "(kept)",
+                _why(selection),
+            )
+        )
+    return [f"Installing {_count(len(chosen), 'package')}:", *table(rows)]
+
+
+def _why(selection: Selection) -> str:
+    if selection.requests:
+        words = [_request(r, selection.package.nevra.name) for r in selection.requests]
+        return "asked for" + (f" as {', '.join(w for w in words if w)}" if any(words) else "")
+    return "needed by " + ", ".join(selection.needed_by)
+
+
+def _request(request: Request, name: str) -> str:
+    return "" if request.text == name else request.text
+
+
+def _removed(item: Change) -> list[str]:
+    if not item.removed:
+        return []
+    lines = [f"  {nevra}" for nevra in item.removed]
+    return [f"Removing {_count(len(item.removed), 'package')}:", *lines]
+
+
+def _moved(item: Change) -> list[str]:
+    if not item.moved:
+        return []
+    rows = [(old.name, old.evr, "->", new.evr) for old, new in item.moved]
+    return [f"Changing {_count(len(item.moved), 'package')}:", *table(rows)]
+
+
+def _inactive(item: Change) -> list[str]:
+    if not item.resolution.inactive:
+        return []
+    lines = [f"  {request.text}" for request in item.resolution.inactive]
+    return ["In the base already, so kept as an inactive request:", *lines]
+
+
+def _sizes(item: Change) -> list[str]:
+    changed = {*item.added, *(new for _, new in item.moved)}
+    if not changed:
+        return []
+    disk = sum(
+        s.package.installed_size for s in item.resolution.selections if s.package.nevra in changed
+    )
+    download = sum(package.size for package in item.to_fetch)
+    return [f"Download: {size(download)}. On disk: {size(disk)}."]
+
+
+def _triggers(item: Change) -> list[str]:
+    if not item.headers:
+        return []
+    return [f"Triggers that will fire: {', '.join(item.triggers) or 'none'}."]
+
+
+def _privileged(headers: Sequence[PackageHeader]) -> list[str]:
+    """Files that give whoever runs them more than they have."""
+    lines = []
+    for header in headers:
+        for file in header.files:
+            if not stat.S_ISREG(file.mode):
+                continue
+            what = []
+            if file.mode & stat.S_ISUID:
+                what.append(f"setuid {file.user}")
+            if file.mode & stat.S_ISGID:
+                what.append(f"setgid {file.group}")
+            if file.capabilities:
+                what.append(file.capabilities)
+            if what:
+                lines.append(f"  {file.path}: {', '.join(what)} ({header.nevra.name})")
+    return ["Privileged files:", *sorted(lines)] if lines else []
+
+
+def _units(headers: Sequence[PackageHeader]) -> list[str]:
+    units = sorted(
+        file.path.rpartition("/")[2]
+        for header in headers
+        for file in header.files
+        if "/systemd/system/" in file.path
+        and file.path.endswith((".service", ".socket", ".timer", ".path"))
+        and not stat.S_ISDIR(file.mode)
+    )
+    return [f"Units: {', '.join(units)}."] if units else []
+
+
+def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:
+    lines = []
+    for header in headers:
+        for scriptlet in header.scriptlets:
+            if scriptlet.slot in _SCRIPTLETS_OF_ERASE:
+                continue
+            count = len(scriptlet.body.strip().splitlines())
+            lines.append(
+                f"  {header.nevra.name}: %{scriptlet.slot}, {_count(count, 'line')} "
+                f"of {scriptlet.interpreter}"
+            )
+    return ["Scriptlets that are not run:", *sorted(lines)] if lines else []
+
+
+def _leftovers(item: Change) -> list[str]:
+    if not item.leftovers:
+        return []
+    lines = [
+        f"  {left.path} ({left.package}{', edited' if left.is_edited else ''})"
+        for left in item.leftovers
+    ]
+    return ["Left behind on this machine (--purge removes what nobody edited):", *lines]
+
+
+def _state(state: DeploymentState) -> list[str]:
+    deployment = state.deployment
+    mark = "●" if deployment.is_booted else " "
+    words = [str(state.origin.base)]
+    words += [
+        f"({word})"
+        for word, claim in (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
+        if claim
+    ]
+    rows = [("Version", f"{state.version} ({_time(state.base.timestamp)})")]
+    if state.is_layered:
+        rows.append(("BaseCommit", state.base.checksum))
+    rows.append(("Commit", deployment.checksum))
+    rows.append(("Stateroot", deployment.stateroot))
+    if state.active:
+        rows.append(("LayeredPackages", " ".join(r.text for r in state.active)))
+    if state.inactive:
+        rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
+    if deployment.is_unlocked:
+        rows.append(("Unlocked", "yes"))
+    width = max(len(key) for key, _ in rows)
+    return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]
+
+
+def _time(seconds: int) -> str:
+    when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,96 @@
+"""What is deployed, as people and programs ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from layer.lock import Lock
+from layer.model import Commit, Deployment, PackageHeader, Request, RequestKind
+from layer.origin import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """A deployment with what was asked for in it and what came of that."""
+
+    deployment: Deployment
+    origin: Origin
+    commit: Commit
+    base: Commit
+    lock: Lock
+    active: tuple[Request, ...]
+    inactive: tuple[Request, ...]
+
+    @property
+    def version(self) -> str:
+        """The base's version, "" where it says none."""
+        return str(self.base.metadata.get("version", ""))
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the commit is a derived one."""
+        return self.commit != self.base
+
+
+def fulfils(header: PackageHeader, request: Request) -> bool:
+    """Whether a layered package is what a request asked for."""
+    if request.kind is RequestKind.PATH:
+        names = {file.path for file in header.files} | set(header.provides)
+        return request.text in names
+    if request.kind is RequestKind.PROVIDE:
+        return any(provide.split()[0] == request.text.split()[0] for provide in header.provides)
+    nevra = header.nevra
+    forms = {
+        nevra.name,
+        str(nevra),
+        f"{nevra.name}.{nevra.arch}",
+        f"{nevra.name}-{nevra.version}",
+        f"{nevra.name}-{nevra.evr}",
+        f"{nevra.name}-{nevra.version}-{nevra.release}",
+        f"{nevra.name}-{nevra.version}-{nevra.release}.{nevra.arch}",
+    }
+    return request.text in forms
+
+
+def as_json(states: Sequence[DeploymentState]) -> dict[str, Any]:
+    """The object that `rpm-ostree status --json` prints, with the same keys and types."""
+    return {
+        "deployments": [_entry(state) for state in states],
+        "transaction": None,
+        "cached-update": None,
+    }
+
+
+def _entry(state: DeploymentState) -> dict[str, Any]:
+    deployment = state.deployment
+    entry: dict[str, Any] = {
+        "id": f"{deployment.stateroot}-{deployment.checksum}.{deployment.serial}",
+        "osname": deployment.stateroot,
+        "checksum": deployment.checksum,
+        "serial": deployment.serial,
+        "booted": deployment.is_booted,
+        "staged": deployment.is_staged,
+        "pinned": deployment.is_pinned,
+        "unlocked": "development" if deployment.is_unlocked else "none",
+        "origin": str(state.origin.base),
+        "timestamp": state.commit.timestamp,
+        "requested-packages": [r.text for r in state.origin.requests],
+        "requested-local-packages": [],
+        "requested-base-removals": [],
+        "requested-base-local-replacements": [],
+        "packages": [r.text for r in state.active],
+        "base-removals": [],
+        "base-local-replacements": [],
+        "base-commit-meta": dict(state.base.metadata),
+        "regenerate-initramfs": False,
+    }
+    if state.version:
+        entry["version"] = state.version
+    if state.is_layered:
+        entry["base-checksum"] = state.base.checksum
+        entry["base-version"] = state.version
+        entry["base-timestamp"] = state.base.timestamp
+        entry["layered-commit-meta"] = dict(state.commit.metadata)
+    return entry

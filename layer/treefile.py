@@ -1,0 +1,142 @@
+"""The treefile: what a base consists of, as TOML."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from layer.errors import InvalidInput
+
+_TOP = {
+    "ref": str,
+    "version": (str, int),
+    "repositories": list,
+    "packages": list,
+    "arch": str,
+    "default-target": str,
+    "scriptlets": str,
+    "kernel": dict,
+    "users": list,
+    "ids": dict,
+}
+_KERNEL = {"package": str, "initramfs": str, "arguments": list}
+_USER = {"name": str, "id": int, "comment": str, "home": str, "shell": str}
+_POLICIES = ("stop", "warn")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The package of the kernel, that of its initramfs, and the arguments of a first boot."""
+
+    package: str
+    initramfs: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the base, with the number that it has everywhere."""
+
+    name: str
+    id: int
+    comment: str = ""
+    home: str = "/"
+    shell: str = "/usr/sbin/nologin"
+
+
+@dataclass(frozen=True, slots=True)
+class Treefile:
+    """What `layer compose tree` makes; `version` is None for the next integer.
+
+    `ids` reserves numbers for users and groups of packages that are not in the base.
+    """
+
+    ref: str
+    repositories: tuple[str, ...]
+    packages: tuple[str, ...]
+    version: int | None = None
+    arch: str = "x86_64"
+    default_target: str = ""
+    scriptlets: str = "stop"
+    kernel: Kernel | None = None
+    users: tuple[User, ...] = ()
+    ids: tuple[tuple[str, int], ...] = ()
+
+
+def parse_treefile(text: str, source: str) -> Treefile:
+    """The treefile that a text says; InvalidInput lists everything that is wrong with it."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{source}: {error}") from error
+    problems = _problems(values)
+    if problems:
+        raise InvalidInput(f"{source}:\n  " + "\n  ".join(problems))
+    kernel = values.get("kernel")
+    version = values.get("version", "auto")
+    return Treefile(
+        ref=values["ref"],
+        repositories=tuple(values["repositories"]),
+        packages=tuple(sorted(set(values["packages"]))),
+        version=None if version == "auto" else int(version),
+        arch=values.get("arch", "x86_64"),
+        default_target=values.get("default-target", ""),
+        scriptlets=values.get("scriptlets", "stop"),
+        kernel=_kernel(kernel) if kernel else None,
+        users=tuple(User(**user) for user in values.get("users", ())),
+        ids=tuple(sorted(values.get("ids", {}).items())),
+    )
+
+
+def _kernel(values: Mapping[str, Any]) -> Kernel:
+    arguments = tuple(values.get("arguments", ()))
+    return Kernel(values["package"], values.get("initramfs", ""), arguments)
+
+
+def _problems(values: Mapping[str, Any]) -> list[str]:
+    problems = _wrong_keys(values, _TOP, "")
+    problems += [
+        f"{key}: is missing" for key in ("ref", "repositories", "packages") if not values.get(key)
+    ]
+    problems += _wrong_lists(values)
+    version = values.get("version", "auto")
+    if isinstance(version, str) and version != "auto" and not version.isdigit():
+        problems.append('version: must be an integer or "auto"')
+    if values.get("scriptlets", "stop") not in _POLICIES:
+        problems.append(f"scriptlets: must be one of {', '.join(_POLICIES)}")
+    if isinstance(values.get("ref"), str) and not re.fullmatch(
+        r"[\w.\-]+(/[\w.\-]+)*", values["ref"]
+    ):
+        problems.append(f"ref: {values['ref']!r} is not the name of an OSTree ref")
+    kernel = values.get("kernel")
+    if isinstance(kernel, dict):
+        problems += _wrong_keys(kernel, _KERNEL, "kernel.")
+        problems += [] if kernel.get("package") else ["kernel.package: is missing"]
+    for index, user in enumerate(values.get("users", ())):
+        place = f"users[{index}]."
+        if not isinstance(user, dict):
+            problems.append(f"{place[:-1]}: must be a table")
+            continue
+        problems += _wrong_keys(user, _USER, place)
+        problems += [f"{place}{key}: is missing" for key in ("name", "id") if key not in user]
+    return problems
+
+
+def _wrong_keys(values: Mapping[str, Any], known: Mapping[str, Any], place: str) -> list[str]:
+    problems = [f"{place}{key}: unknown key" for key in sorted(values.keys() - known.keys())]
+    for key, kind in known.items():
+        if key in values and not isinstance(values[key], kind):
+            name = kind.__name__ if isinstance(kind, type) else "str or int"
+            problems.append(f"{place}{key}: must be of type {name}")
+    return problems
+
+
+def _wrong_lists(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key}: must hold strings"
+        for key in ("repositories", "packages")
+        if isinstance(values.get(key), list) and not all(isinstance(v, str) for v in values[key])
+    ]
