@@ -189,6 +189,9 @@ class Sandbox:
         if done.status:
             raise TriggerFailed(f"cannot mount an overlay: {done.output.strip()}")
         inside = Path(f"/proc/{self._pid}/root{self._point}/{name}")
+        for attribute in os.listxattr(lowers[0]):
+            if not attribute.startswith("trusted.overlay."):
+                os.setxattr(inside / "merged", attribute, os.getxattr(lowers[0], attribute))
         return Overlay(name, tuple(lowers), inside / "upper", inside / "merged")
 
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:

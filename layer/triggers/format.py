@@ -75,14 +75,6 @@ def parse_trigger(text: str, source: str) -> Trigger:
     return trigger
 
 
-def digest(triggers: Iterable[Trigger]) -> str:
-    """SHA-256 in hex over what the files of a set say, whatever their order, place and comments."""
-    whole = hashlib.sha256()
-    for trigger in sorted(triggers, key=lambda trigger: trigger.name):
-        whole.update(trigger_digest(trigger).encode())
-    return whole.hexdigest()
-
-
 def trigger_digest(trigger: Trigger) -> str:
     """SHA-256 in hex over all that one file says."""
     said = {

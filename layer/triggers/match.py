@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from layer.model import TreeDiff
@@ -54,8 +54,8 @@ def is_excluded(trigger: Trigger, path: str) -> bool:
     return any(match(glob, path) is not None for glob in trigger.exclude)
 
 
-def matching(glob: Glob, paths: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """The paths, of a sorted tuple, that match, with what they capture."""
+def matching(glob: Glob, paths: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The paths, of sorted ones, that match, with what they capture."""
     for index in range(bisect_left(paths, glob.prefix), len(paths)):
         if not paths[index].startswith(glob.prefix):
             return
@@ -82,8 +82,9 @@ def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
 
 
 def _matches(trigger: Trigger, paths: tuple[str, ...]) -> Iterator[tuple[str, Binding]]:
+    in_order = sorted(paths)  # a diff made by hand may have them in another order
     for glob in trigger.include:
-        for path, words in matching(glob, paths):
+        for path, words in matching(glob, in_order):
             if not is_excluded(trigger, path):
                 yield path, tuple(sorted(words.items()))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import networkx as nx
 
 from layer.errors import TriggerFailed
-from layer.triggers.format import AT_OWNERS, Trigger
+from layer.triggers.format import AT_OWNERS, Trigger, trigger_digest
 
 
 def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple[Trigger, ...]:
@@ -41,6 +42,14 @@ def split_at_owners(
         tuple(trigger for trigger in ordered if AT_OWNERS in trigger.before),
         tuple(trigger for trigger in ordered if AT_OWNERS not in trigger.before),
     )
+
+
+def digest(triggers: Iterable[Trigger]) -> str:
+    """SHA-256 in hex over what the files of a set say, whatever their order, place and comments."""
+    whole = hashlib.sha256()
+    for trigger in sorted(triggers, key=lambda trigger: trigger.name):
+        whole.update(trigger_digest(trigger).encode())
+    return whole.hexdigest()
 
 
 def _twins(triggers: Sequence[Trigger]) -> Iterator[str]:

@@ -1,0 +1,289 @@
+"""Runs the triggers that a change of a tree fires, or replays what they once wrote.
+
+A trigger's output is kept in the store under a key of all that goes into it,
+so that the same inputs never run it twice. What does run sees the tree as an
+overlay over a checkout that resembles it; nothing is set up before something
+must run.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from layer.errors import StoreError, TriggerFailed
+from layer.model import Commit, NearTree, Tree, TreeDiff, TriggerRun
+from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
+from layer.report import SILENT, Reporter
+from layer.sandbox import Finished, Sandbox, SandboxedCommand, SandboxOptions
+from layer.store.contract import ObjectStore
+from layer.store.trees import TreeEditor, diff, empty_tree, files_of, lookup
+from layer.trigger_inputs import Moment, Program, find_program, key_of
+from layer.triggers.format import Trigger
+from layer.triggers.globs import bind
+from layer.triggers.match import Firing, Job, fires, jobs
+
+__all__ = ["SandboxOptions", "TriggerOutcome", "run_triggers"]
+
+_BY_SIGNAL = 128  # what a shell and bubblewrap add to a signal's number
+_LINES = 20  # of a failed trigger's output that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerOutcome:
+    """The tree with what the triggers wrote, the runs in their order, and who wrote which path."""
+
+    tree: Tree
+    runs: tuple[TriggerRun, ...] = ()
+    written: tuple[tuple[str, str], ...] = ()
+
+
+def run_triggers(
+    store: ObjectStore,
+    near: NearTree,
+    *,
+    before: Tree,
+    tree: Tree,
+    triggers: Sequence[Trigger],
+    epoch: int,
+    scratch: Path,
+    reporter: Reporter = SILENT,
+    options: SandboxOptions | None = None,
+) -> TriggerOutcome:
+    """Runs, in their order, the triggers that the difference from `before` to `tree` fires.
+
+    Must be called inside a transaction of the store. `scratch` is an empty
+    directory on the store's filesystem that the caller removes; after a
+    TriggerFailed, whose hint is a command line that replays the failure, it
+    may be kept for that. `epoch` in seconds is the time that commands see.
+    """
+    difference = diff(store, before, tree)
+    changed = set(_all_paths(difference))
+    writers: dict[str, str] = {}
+    runs: list[TriggerRun] = []
+    with _Bench(store, near, scratch, options) as bench:
+        for trigger, firing in [(trigger, fires(trigger, difference)) for trigger in triggers]:
+            for job in _jobs(store, tree, trigger, firing):
+                program = find_program(store, tree, trigger)
+                moment = Moment(before, tree, tuple(sorted(changed)))
+                key = key_of(store, trigger, job, program, moment, epoch=epoch)
+                task = _Task(trigger, job, program, key, epoch)
+                run, effect = _carry_out(store, bench, task, tree, reporter)
+                runs.append(run)
+                after = apply_effect(store, tree, effect)
+                made = diff(store, tree, after)
+                changed.update(_all_paths(made))
+                writers.update(dict.fromkeys((*made.added, *made.changed), trigger.name))
+                writers = {path: who for path, who in writers.items() if path not in made.removed}
+                tree = after
+    return TriggerOutcome(tree, tuple(runs), tuple(sorted(writers.items())))
+
+
+def _all_paths(difference: TreeDiff) -> tuple[str, ...]:
+    return (*difference.added, *difference.changed, *difference.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A trigger's job with the program that the tree has for it, None where it has none."""
+
+    trigger: Trigger
+    job: Job
+    program: Program | None
+    key: str
+    epoch: int
+
+    def run(self, status: str, *, was_cached: bool = False) -> TriggerRun:
+        return TriggerRun(self.trigger.name, self.key, status, self.job.values, was_cached)
+
+    @property
+    def ref(self) -> str:
+        return f"layer/trigger/{self.trigger.name}/{self.key}"
+
+    @property
+    def commands(self) -> Iterator[SandboxedCommand]:
+        assert self.program is not None
+        for command in self.job.commands:
+            yield SandboxedCommand(
+                argv=(f"/{self.program.path}", *command[1:]),
+                epoch=self.epoch,
+                timeout=self.trigger.timeout,
+                env=self.trigger.env,
+                needs_proc=self.trigger.needs_proc,
+            )
+
+
+def _jobs(
+    store: ObjectStore, tree: Tree, trigger: Trigger, firing: Firing | None
+) -> tuple[Job, ...]:
+    """What there is to run where all of `match.exists` is there."""
+    matches = tuple(
+        (path, binding)
+        for path, binding in (firing.matches if firing else ())
+        if all(
+            lookup(store, tree, bind(glob, dict(binding)).prefix) is not None
+            for glob in trigger.exists
+        )
+    )
+    return jobs(trigger, Firing(matches)) if matches else ()
+
+
+def _carry_out(
+    store: ObjectStore, bench: _Bench, task: _Task, tree: Tree, reporter: Reporter
+) -> tuple[TriggerRun, Effect]:
+    trigger = task.trigger
+    if trigger.phase != "build":
+        return task.run("deferred"), Effect()
+    if task.program is None:
+        if trigger.missing_tool == "abort":
+            raise TriggerFailed(
+                f"trigger {trigger.name} needs {trigger.exec[0]}, which the tree does not have",
+                "install the package that has it, too",
+            )
+        reporter.note(f"trigger {trigger.name}: the tree has no {trigger.exec[0]}")
+        return task.run("no tool"), Effect()
+    commit = store.find_commit(task.ref)
+    if commit is not None:
+        return task.run("done", was_cached=True), _read_kept(store, commit)
+    reporter.step(f"Running trigger {' '.join((trigger.name, *task.job.values[:3]))}")
+    effect = bench.run(task, tree, reporter)
+    if effect is None:
+        return task.run("failed"), Effect()
+    _keep(store, task, effect)
+    return task.run("done"), effect
+
+
+class _Bench:
+    """Where commands run: opens the sandbox when the first must, and lays trees over each other."""
+
+    def __init__(
+        self, store: ObjectStore, near: NearTree, scratch: Path, options: SandboxOptions | None
+    ) -> None:
+        self._store = store
+        self._scratch = scratch
+        self._options = options
+        self._stack = ExitStack()
+        self._sandbox: Sandbox | None = None
+        self._lowers = [near.path / "usr"] if near.path else []
+        self._shown = _usr(store, near.root) if near.path else None
+        self._differences = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def run(self, task: _Task, tree: Tree, reporter: Reporter) -> Effect | None:
+        """What the task's commands do to `tree`; None where one failed and that is no matter."""
+        if self._sandbox is None:
+            sandbox = Sandbox(self._scratch, self._options)
+            self._sandbox = self._stack.enter_context(sandbox)
+        self._lay(tree)
+        overlay = self._sandbox.overlay(self._lowers)
+        for command in task.commands:
+            finished = self._sandbox.run(overlay, command)
+            if finished.status or finished.is_timeout:
+                failure = _failure(task, finished, self._sandbox.replay(overlay, command))
+                if task.trigger.on_failure == "abort":
+                    raise failure
+                reporter.note(failure.message)
+                return None
+        rules = WriteRules(task.job.writes, task.job.scratch)
+        try:
+            return read_effect(self._store, tree, overlay.upper, rules)
+        except TriggerFailed as error:
+            raise TriggerFailed(
+                f"trigger {task.trigger.name} {error.message}",
+                f"add the paths to io.writes or io.scratch of {task.trigger.source}",
+            ) from error
+
+    def _lay(self, tree: Tree) -> None:
+        """Makes the lower directories show `tree`: only what differs is linked, on top."""
+        usr = _usr(self._store, tree)
+        if usr is None:
+            raise TriggerFailed("the tree has no usr")
+        if usr == self._shown:
+            return
+        folder = self._scratch / f"difference-{self._differences}"
+        self._differences += 1
+        link_difference(self._store, self._shown, usr, folder)
+        self._lowers.insert(0, folder)
+        self._shown = usr
+
+
+def _usr(store: ObjectStore, tree: Tree) -> Tree | None:
+    usr = lookup(store, tree, "usr")
+    return usr if isinstance(usr, Tree) else None
+
+
+def _failure(task: _Task, finished: Finished, replay: str) -> TriggerFailed:
+    trigger = task.trigger
+    if finished.is_timeout:
+        fact = f"did not end within {trigger.timeout} s"
+    elif finished.status > _BY_SIGNAL:
+        fact = f"was killed by {_signal_name(finished.status - _BY_SIGNAL)}"
+    else:
+        fact = f"failed with status {finished.status}"
+    lines = finished.output.rstrip().splitlines()[-_LINES:]
+    return TriggerFailed(
+        "\n  ".join([f"trigger {trigger.name} {fact}", *lines]),
+        f"as long as its scratch directory is kept, this replays it:\n{replay}",
+    )
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
+def _keep(store: ObjectStore, task: _Task, effect: Effect) -> None:
+    """The effect as a commit: its tree holds what was written, the metadata says the rest."""
+    editor = TreeEditor(store, empty_tree(store))
+    for folder in effect.folders:
+        editor.put_directory(folder.path, folder.attributes)
+    for path, checksum in effect.files:
+        editor.put_file(path, checksum)
+    commit = store.write_commit(
+        editor.write(),
+        parent=None,
+        timestamp=task.epoch,
+        subject=f"Output of trigger {task.trigger.name}",
+        metadata={
+            "layer.trigger.removed": json.dumps(effect.removed),
+            "layer.trigger.made": json.dumps([f.path for f in effect.folders if f.is_made]),
+            "layer.trigger.altered": json.dumps([f.path for f in effect.folders if not f.is_made]),
+        },
+    )
+    store.set_ref(task.ref, commit)
+
+
+def _read_kept(store: ObjectStore, checksum: str) -> Effect:
+    commit = store.read_commit(checksum)
+    made, altered, removed = (
+        _paths(commit, f"layer.trigger.{name}") for name in ("made", "altered", "removed")
+    )
+    folders = []
+    for path in sorted({*made, *altered}):
+        found = lookup(store, commit.root, path)
+        if not isinstance(found, Tree):
+            raise StoreError(f"commit {checksum} lacks {path}", "remove its layer/trigger ref")
+        folders.append(Folder(path, found.attributes, path in made))
+    return Effect(tuple(files_of(store, commit.root)), tuple(folders), removed)
+
+
+def _paths(commit: Commit, key: str) -> tuple[str, ...]:
+    paths = json.loads(str(commit.metadata.get(key, "null")))
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise StoreError(f"commit {commit.checksum} has no {key}", "remove its layer/trigger ref")
+    return tuple(paths)
