@@ -40,6 +40,9 @@ def release_package(demo: DemoSet, donors: Donors) -> RpmSpec:
                 f"{_UNITS}/tmp.mount", donors.content("systemd", "/usr/share/systemd/tmp.mount")
             ),
             FileSpec.symlink(f"{_UNITS}/local-fs.target.wants/tmp.mount", "../tmp.mount"),
+            # systemd's own make /home, /srv and /root, which are links into /var here.
+            FileSpec.symlink("/etc/tmpfiles.d/home.conf", "/dev/null"),
+            FileSpec.symlink("/etc/tmpfiles.d/provision.conf", "/dev/null"),
         ),
     )
 
