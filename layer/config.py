@@ -62,6 +62,12 @@ def parse_repositories(
     return tuple(repositories)
 
 
+def repository_variables(release: str = "", *, arch: str = "") -> dict[str, str]:
+    """The variables that `.repo` files know: $releasever, $arch and $basearch, as far as known."""
+    variables = {"releasever": release, "arch": arch, "basearch": _base_arch(arch)}
+    return {name: value for name, value in variables.items() if value}
+
+
 def is_safe_href(href: str) -> bool:
     """Whether a reference in metadata stays below its repository, also once a URL is decoded.
 
@@ -87,6 +93,13 @@ def is_base_url(url: str) -> bool:
     if parts.scheme == "file":
         return parts.netloc in ("", "localhost") and parts.path.startswith("/")
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _base_arch(arch: str) -> str:
+    """The name that repositories of this architecture go by, as dnf has it."""
+    if re.fullmatch(r"i[3-6]86|athlon|geode", arch):
+        return "i386"
+    return "armhfp" if arch.startswith("armv7h") else arch.partition("_v")[0]
 
 
 def _expand(text: str, variables: Mapping[str, str]) -> str:

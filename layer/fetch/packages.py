@@ -69,10 +69,10 @@ def fetch_headers(
 ) -> dict[Package, Path]:
     """Return for every package a file with the RPM's beginning: lead, signature and header.
 
-    The files are named by the package's checksum, which does not vouch for
+    The files are named by the package's checksum (CHECKSUM.header.rpm), which does not vouch for
     them: only the whole package can be checked, and is when it is imported.
     """
-    found = {package: cache / f"{package.checksum}.rpm" for package in packages}
+    found = {package: cache / f"{package.checksum}.header.rpm" for package in packages}
     missing = {package for package, path in found.items() if not _is_header(path)}
     if not missing:
         return found

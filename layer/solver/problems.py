@@ -1,0 +1,101 @@
+"""Why no set of packages fulfils the requests, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import solv
+
+from layer.solver.pool import Offer
+
+_BASE_HINT = (
+    "packages of the base stay as they are: ask for another version, or wait for a newer base"
+)
+_HINT = "leave one of them out, or ask for another version"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """One problem as libsolv sees it: all rules that cannot hold together."""
+
+    offer: Offer
+    rules: tuple[solv.Ruleinfo, ...]
+
+
+def explain(offer: Offer, problems: Iterable[solv.Problem]) -> tuple[str, str]:
+    """Message and hint: a line for every reason, sorted."""
+    lines: set[str] = set()
+    for problem in problems:
+        lines.update(_reasons(offer, problem))
+    # Reasons that are about the base come from one of two sentences below.
+    is_about_base = any("the base" in line for line in lines)
+    return "\n".join(sorted(lines)), _BASE_HINT if is_about_base else _HINT
+
+
+def _reasons(offer: Offer, problem: solv.Problem) -> list[str]:
+    rules = tuple(info for rule in problem.findallproblemrules() for info in rule.allinfos())
+    facts = _Facts(offer, rules)
+    for kinds in (_CAUSES, _CONFLICTS):
+        reasons = [kinds[info.type](facts, info) for info in rules if info.type in kinds]
+        if reasons:
+            return reasons
+    # A kind of rule that no sentence is known for: libsolv's own words.
+    return [str(info.problemstr()) for info in rules]
+
+
+def _nothing_provides(facts: _Facts, info: solv.Ruleinfo) -> str:
+    text = str(info.dep)
+    sentence = f"{info.solvable} needs {text}, which no enabled repository provides"
+    name = text.lstrip("(").split(" ", 1)[0]
+    in_base = sorted(str(each) for each in facts.offer.named(name) if facts.offer.is_in_base(each))
+    return f"{sentence}; the base has {', '.join(in_base)}" if in_base else sentence
+
+
+def _same_name(facts: _Facts, info: solv.Ruleinfo) -> str:
+    return _excluding(facts, info.solvable, info.othersolvable, "replace")
+
+
+def _obsoletes(facts: _Facts, info: solv.Ruleinfo) -> str:
+    return _excluding(facts, info.solvable, info.othersolvable, "obsolete")
+
+
+def _conflicts(facts: _Facts, info: solv.Ruleinfo) -> str:
+    return _excluding(facts, info.solvable, info.othersolvable, "conflict with")
+
+
+def _excluding(facts: _Facts, one: solv.XSolvable, other: solv.XSolvable, verb: str) -> str:
+    if facts.offer.is_in_base(one):
+        one, other = other, one
+    if not facts.offer.is_in_base(other):
+        first, second = sorted((str(one), str(other)))
+        return f"{first} and {second} exclude each other{_because(facts, one, other)}"
+    return f"{one} would {verb} {other} of the base{_because(facts, one)}"
+
+
+def _because(facts: _Facts, *wanted: solv.XSolvable) -> str:
+    """Which packages of the problem require one of these and can have nothing else."""
+    ids = {each.id for each in wanted}
+    needs = sorted(
+        {
+            f"{info.solvable} needs {info.dep}"
+            for info in facts.rules
+            if info.type == solv.Solver.SOLVER_RULE_PKG_REQUIRES
+            and any(each.id in ids for each in facts.offer.pool.whatprovides(info.dep))
+        }
+    )
+    return f": {', '.join(needs)}" if needs else ""
+
+
+_Sentence = Callable[[_Facts, solv.Ruleinfo], str]
+
+_CAUSES: dict[int, _Sentence] = {
+    solv.Solver.SOLVER_RULE_PKG_NOTHING_PROVIDES_DEP: _nothing_provides,
+}
+_CONFLICTS: dict[int, _Sentence] = {
+    solv.Solver.SOLVER_RULE_PKG_SAME_NAME: _same_name,
+    solv.Solver.SOLVER_RULE_PKG_IMPLICIT_OBSOLETES: _obsoletes,
+    solv.Solver.SOLVER_RULE_PKG_OBSOLETES: _obsoletes,
+    solv.Solver.SOLVER_RULE_PKG_INSTALLED_OBSOLETES: _obsoletes,
+    solv.Solver.SOLVER_RULE_PKG_CONFLICTS: _conflicts,
+}

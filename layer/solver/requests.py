@@ -1,0 +1,123 @@
+"""What a request means among the packages on offer."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+import solv
+
+from layer.errors import InvalidInput, NotFound
+from layer.model import Request, RequestKind
+from layer.solver.pool import SOURCE_ARCHES, Offer
+
+_LATER = {
+    RequestKind.GROUP: "groups",
+    RequestKind.FILE: "local packages",
+    RequestKind.BUNDLE: "bundles",
+}
+_RELATION = re.compile(r"(\S+?)\s*(<=|>=|<|>|=)\s*(\S+)")
+_OPERATORS = {
+    "=": solv.REL_EQ,
+    "<": solv.REL_LT,
+    ">": solv.REL_GT,
+    "<=": solv.REL_LT | solv.REL_EQ,
+    ">=": solv.REL_GT | solv.REL_EQ,
+}
+_AS_PACKAGE = (
+    solv.Selection.SELECTION_NAME
+    | solv.Selection.SELECTION_CANON
+    | solv.Selection.SELECTION_DOTARCH
+)
+# What createrepo puts into primary.xml; of these paths it has all.
+_IN_PRIMARY = re.compile(r"/etc/.*|.*bin/.*|/usr/lib/sendmail", re.DOTALL)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def refuse_unsupported(requests: Iterable[Request]) -> None:
+    """InvalidInput for requests of kinds that cannot be solved yet, all at once."""
+    lines = [
+        f"{request.text}: {_LATER[request.kind]} are not supported yet"
+        for request in sorted(requests, key=sort_key)
+        if request.kind in _LATER
+    ]
+    if lines:
+        raise InvalidInput("\n".join(lines), "name packages of a repository")
+
+
+def sort_key(request: Request) -> tuple[str, str]:
+    """Requests in the order of kind and text."""
+    return request.kind.value, request.text
+
+
+def classify_word(offer: Offer, word: str) -> Request:
+    """What a word of the command line names; a capability where it is nothing else."""
+    if not word.strip() or _UNPRINTABLE.search(word):
+        raise InvalidInput(f"not a package's name: {word!r}")
+    if word.startswith("/"):
+        return Request(RequestKind.PATH, word)
+    if word.startswith("@"):
+        return Request(RequestKind.GROUP, word[1:])
+    if word.startswith(("./", "../")) or word.endswith(".rpm") or "://" in word:
+        return Request(RequestKind.FILE, word)
+    request = Request(RequestKind.PACKAGE, word)
+    return request if candidates(offer, request) else Request(RequestKind.PROVIDE, word)
+
+
+def candidates(offer: Offer, request: Request) -> list[solv.XSolvable]:
+    """All packages that would fulfil the request, the base's own included."""
+    found = _FINDERS[request.kind](offer, request.text)
+    return [each for each in found if each.arch not in SOURCE_ARCHES and not offer.stands_in(each)]
+
+
+def needs_filelists(request: Request) -> bool:
+    """Whether only filelists can say that nobody has what is asked for."""
+    return request.kind is RequestKind.PATH and not _IN_PRIMARY.fullmatch(request.text)
+
+
+def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
+    """The error that names every request that nothing fulfils, with names that resemble them."""
+    words = sorted({request.text for request in requests})
+    names = sorted({each.name for each in offer.pool.solvables} - {"layer:filelists"})
+    near = [each for word in words for each in difflib.get_close_matches(word, names, 2, 0.75)]
+    where = (
+        "no enabled repository has" if offer.repositories else "without repositories, nothing has"
+    )
+    hint = "check the names and which repositories are enabled"
+    if near:
+        hint = f"did you mean {', '.join(dict.fromkeys(near))}?"
+    return NotFound(f"{where} {', '.join(words)}", hint)
+
+
+def _packages(offer: Offer, text: str) -> list[solv.XSolvable]:
+    return list(offer.pool.select(text, _AS_PACKAGE).solvables())
+
+
+def _providers(offer: Offer, text: str) -> list[solv.XSolvable]:
+    pool = offer.pool
+    if text.startswith("("):
+        dependency = pool.parserpmrichdep(text)
+        if dependency is None:
+            raise InvalidInput(f"not a dependency: {text}")
+        return list(pool.whatprovides(dependency))
+    relation = _RELATION.fullmatch(text)
+    if relation is None:
+        return list(pool.whatprovides(pool.str2id(text)))
+    name, operator, version = relation.groups()
+    return list(
+        pool.whatprovides(
+            pool.rel2id(pool.str2id(name), pool.str2id(version), _OPERATORS[operator])
+        )
+    )
+
+
+def _owners(offer: Offer, text: str) -> list[solv.XSolvable]:
+    return list(offer.pool.select(text, solv.Selection.SELECTION_FILELIST).solvables())
+
+
+_FINDERS = {
+    RequestKind.PACKAGE: _packages,
+    RequestKind.PROVIDE: _providers,
+    RequestKind.PATH: _owners,
+}

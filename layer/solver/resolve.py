@@ -1,0 +1,233 @@
+"""From requests to the exact packages that are added over a base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import solv
+
+from layer.errors import InvalidInput, Unsolvable
+from layer.model import (
+    BaseState,
+    LockedPackage,
+    RepositoryMetadata,
+    Request,
+    Resolution,
+    Selection,
+)
+from layer.solver.pool import Offer, load, nevra, package
+from layer.solver.problems import explain
+from layer.solver.requests import (
+    candidates,
+    classify_word,
+    missing,
+    needs_filelists,
+    refuse_unsupported,
+    sort_key,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A request with everything that would fulfil it."""
+
+    request: Request
+    candidates: tuple[solv.XSolvable, ...]
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """The candidates' numbers in the pool."""
+        return frozenset(each.id for each in self.candidates)
+
+
+def classify(
+    words: Sequence[str],
+    base: BaseState,
+    metadata: Sequence[RepositoryMetadata],
+    *,
+    lock: Sequence[LockedPackage] = (),
+    locked_headers: Mapping[str, Path] | None = None,
+) -> tuple[Request, ...]:
+    """Say what each word of a command line asks for, in the words' order.
+
+    A path begins with a slash; a package is named as the base, the lock or a
+    repository names it; everything else is taken for a capability, whether or
+    not anything provides it.
+    """
+    offer = load(base, metadata, lock, locked_headers or {}, with_filelists=False)
+    offer.accept_other_arches()
+    return tuple(classify_word(offer, word) for word in words)
+
+
+def resolve(
+    base: BaseState,
+    metadata: Sequence[RepositoryMetadata],
+    wanted: Sequence[Request],
+    *,
+    lock: Sequence[LockedPackage] = (),
+    locked_headers: Mapping[str, Path] | None = None,
+    new: frozenset[Request] = frozenset(),
+    with_recommends: bool = False,
+    allow_inactive: bool = False,
+) -> Resolution:
+    """Choose the packages that fulfil all requests without touching a package of the base.
+
+    The same arguments in any order give the same result. Packages of `lock`
+    stay as they are unless a request makes that impossible; `locked_headers`
+    holds RPM headers by the packages' checksums, for those which no repository
+    has any more. Requests in `new` that the base fulfils are refused with
+    InvalidInput unless `allow_inactive`; others become inactive. NotFound
+    names all requests that nothing fulfils, Unsolvable all reasons why not.
+    """
+    refuse_unsupported(wanted)
+    options = _Options(
+        tuple(sorted(set(wanted), key=sort_key)),
+        tuple(sorted(set(lock))),
+        frozenset() if allow_inactive else new,
+        with_recommends,
+    )
+    for with_filelists in (False, True):
+        offer = load(base, metadata, lock, locked_headers or {}, with_filelists=with_filelists)
+        resolution = _resolve(offer, options)
+        if resolution is not None:
+            return resolution
+    raise AssertionError("filelists were read and are still asked for")
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What is asked for, sorted; requests in `refused` may not be inactive."""
+
+    wanted: tuple[Request, ...]
+    lock: tuple[LockedPackage, ...]
+    refused: frozenset[Request]
+    with_recommends: bool
+
+
+def _resolve(offer: Offer, options: _Options) -> Resolution | None:
+    """None where only filelists can tell."""
+    wishes = _wishes(offer, options.wanted)
+    unknown = [wish.request for wish in wishes if not wish.candidates]
+    if offer.lacks_filelists and any(needs_filelists(request) for request in unknown):
+        return None
+    if unknown:
+        raise missing(offer, unknown)
+    active, inactive = _split(offer, wishes)
+    _refuse_inactive(inactive, options.refused)
+    solver = offer.pool.Solver()
+    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 0 if options.with_recommends else 1)
+    problems = solver.solve(_jobs(offer, active, options.lock))
+    if problems and offer.missing_files is None:
+        raise Unsolvable(*explain(offer, problems))
+    chosen = [] if problems else list(solver.transaction().newsolvables())
+    if problems or any(offer.stands_in(each) for each in chosen):
+        return None
+    return Resolution(
+        selections=_selections(offer, active, chosen),
+        requests=options.wanted,
+        inactive=tuple(wish.request for wish in inactive),
+    )
+
+
+def _wishes(offer: Offer, requests: Iterable[Request]) -> list[_Wish]:
+    """Packages of the base's second architectures count only where nothing else is meant."""
+    wishes = [_Wish(request, tuple(candidates(offer, request))) for request in requests]
+    if all(wish.candidates for wish in wishes):
+        return wishes
+    offer.accept_other_arches()
+    return [_Wish(wish.request, tuple(candidates(offer, wish.request))) for wish in wishes]
+
+
+def _split(offer: Offer, wishes: Iterable[_Wish]) -> tuple[list[_Wish], list[_Wish]]:
+    """Those that need a package, and those that the base fulfils."""
+    active: list[_Wish] = []
+    inactive: list[_Wish] = []
+    for wish in wishes:
+        in_base = any(offer.is_in_base(each) for each in wish.candidates)
+        (inactive if in_base else active).append(wish)
+    return active, inactive
+
+
+def _refuse_inactive(inactive: Iterable[_Wish], refused: frozenset[Request]) -> None:
+    lines = []
+    for wish in inactive:
+        if wish.request in refused:
+            owner = min(str(nevra(each)) for each in wish.candidates if each.isinstalled())
+            lines.append(f"{wish.request.text} is already in the base: {owner}")
+    if lines:
+        raise InvalidInput(
+            "\n".join(lines),
+            "--allow-inactive keeps the request for the day the base drops it",
+        )
+
+
+def _jobs(offer: Offer, wishes: Iterable[_Wish], lock: Iterable[LockedPackage]) -> list[solv.Job]:
+    pool, kinds = offer.pool, solv.Job
+    jobs = []
+    if offer.has_base:
+        jobs.append(pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_REPO, pool.installed.id))
+    for wish in wishes:
+        one_of = pool.towhatprovides(sorted(wish.ids))
+        jobs.append(pool.Job(kinds.SOLVER_INSTALL | kinds.SOLVER_SOLVABLE_ONE_OF, one_of))
+    for locked in lock:
+        jobs.extend(_keep(offer, locked))
+    return jobs
+
+
+def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
+    """Prefer the locked package where one is needed, and forbid its other versions weakly.
+
+    FAVOR alone decides between candidates that are open, but a newer version of
+    another package that needs a newer one of this would still win. A weak job
+    is dropped only when nothing else solves.
+    """
+    pool, kinds = offer.pool, solv.Job
+    same_name = offer.named(locked.nevra.name)
+    if any(offer.is_in_base(each) for each in same_name):
+        return []
+    kept = [
+        each
+        for each in same_name
+        if offer.checksum(each) == locked.checksum and nevra(each) == locked.nevra
+    ]
+    if not kept:
+        return []
+    kept_ids = {each.id for each in kept}
+    others = [
+        each for each in same_name if each.id not in kept_ids and each.arch == locked.nevra.arch
+    ]
+    return [
+        *(pool.Job(kinds.SOLVER_FAVOR | kinds.SOLVER_SOLVABLE, each.id) for each in kept),
+        *(
+            pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_WEAK | kinds.SOLVER_SOLVABLE, each.id)
+            for each in others
+        ),
+    ]
+
+
+def _selections(
+    offer: Offer, wishes: Sequence[_Wish], chosen: Sequence[solv.XSolvable]
+) -> tuple[Selection, ...]:
+    needed_by = _needed_by(offer, chosen)
+    selections = []
+    for each in chosen:
+        asking = tuple(wish.request for wish in wishes if each.id in wish.ids)
+        selections.append(Selection(package(offer, each), asking, needed_by.get(each.id, ())))
+    return tuple(sorted(selections, key=lambda selection: selection.package.nevra))
+
+
+def _needed_by(offer: Offer, chosen: Sequence[solv.XSolvable]) -> dict[int, tuple[str, ...]]:
+    """Names of the chosen packages by the chosen one that they require and the base has not."""
+    ids = {each.id for each in chosen}
+    names: dict[int, set[str]] = {}
+    for each in chosen:
+        for dependency in each.lookup_deparray(solv.SOLVABLE_REQUIRES, 0):  # 0: %pre's too
+            providers = offer.pool.whatprovides(dependency)
+            if any(offer.is_in_base(provider) for provider in providers):
+                continue
+            for provider in providers:
+                if provider.id in ids and provider.id != each.id:
+                    names.setdefault(provider.id, set()).add(each.name)
+    return {id_: tuple(sorted(found)) for id_, found in names.items()}
