@@ -1,0 +1,210 @@
+"""From an RPM file to a commit of its own in the store. No scriptlet is run, nothing unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from layer.errors import InvalidInput, NotFound, PackageRefused, StoreError
+from layer.layout import (
+    HEADERS,
+    Placement,
+    declared_paths,
+    is_tmpfiles_configuration,
+    place,
+    shown,
+    tmpfiles_path,
+)
+from layer.model import (
+    DirectoryAttributes,
+    FileAttributes,
+    Nevra,
+    Owner,
+    PackageFile,
+    PackageHeader,
+    PackageTree,
+)
+from layer.rpmfile.capabilities import XATTR, parse_capabilities
+from layer.rpmfile.header import parse_header
+from layer.rpmfile.payload import read_payload
+from layer.store.contract import ObjectStore
+from layer.store.trees import TreeEditor, empty_tree, lookup
+
+SCHEMA = 1  # of the commit's metadata, and of how a package becomes a tree
+_CHUNK = 1 << 20
+_LARGEST_CONFIGURATION = 1 << 20  # bytes of a tmpfiles.d file; more is not read
+
+
+def import_package(
+    store: ObjectStore, path: Path, header: PackageHeader, *, checksum: str
+) -> PackageTree:
+    """Stores the package's tree as a commit under its ref; to be called in a transaction.
+
+    A function of the RPM file alone, whose SHA-256 is `checksum`. PackageRefused names
+    everything that the package wants and may not have.
+    """
+    placement = place(header)
+    if placement.refused:
+        raise PackageRefused("\n".join(placement.refused))
+    _check_file(path, header, checksum)
+    written = _Import(store, header, placement)
+    written.read(path)
+    return written.commit(checksum)
+
+
+def find_package(store: ObjectStore, checksum: str) -> PackageTree | None:
+    """The package that was imported from the file with that SHA-256, or None."""
+    found = store.find_commit(_ref(checksum))
+    if found is None:
+        return None
+    commit = store.read_commit(found)
+    if commit.metadata.get("layer.schema") != SCHEMA:
+        return None  # by another version of the rules: to be imported again
+    try:
+        if commit.metadata["layer.checksum"] != checksum:
+            raise InvalidInput("it is of another file")
+        nevra = Nevra.parse(str(commit.metadata["layer.nevra"]))
+        owners = tuple(Owner(*row) for row in json.loads(str(commit.metadata["layer.owners"])))
+    except (KeyError, ValueError, TypeError, InvalidInput) as error:
+        raise StoreError(
+            f"the imported package {found} is not what its ref says: {error}",
+            f"delete the ref {_ref(checksum)}; the package is then imported again",
+        ) from error
+    return PackageTree(nevra, checksum, found, commit.root, owners)
+
+
+def read_package_notes(store: ObjectStore, tree: PackageTree) -> tuple[str, ...]:
+    """What a person should know of where the package's files went."""
+    return tuple(json.loads(str(store.read_commit(tree.commit).metadata["layer.notes"])))
+
+
+def read_package_blob(store: ObjectStore, tree: PackageTree) -> bytes:
+    """The package's lead, signature and header, byte for byte."""
+    checksum = lookup(store, tree.root, _header_path(tree.nevra))
+    if not isinstance(checksum, str):
+        raise StoreError(f"the imported package {tree.commit} has no header in it")
+    with store.open_file(checksum) as content:
+        return content.read()
+
+
+def read_package_header(store: ObjectStore, tree: PackageTree) -> PackageHeader:
+    """What the package says of itself."""
+    return parse_header(read_package_blob(store, tree), str(tree.nevra))
+
+
+def _ref(checksum: str) -> str:
+    return f"layer/pkg/{checksum}"
+
+
+def _header_path(nevra: Nevra) -> str:
+    return f"{HEADERS}/{nevra}.rpm"
+
+
+def _check_file(path: Path, header: PackageHeader, checksum: str) -> None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+    if found != checksum:
+        raise PackageRefused(
+            f"{header.nevra}: {path.name} is not the file that was asked for: its SHA-256 is "
+            f"{found}, not {checksum}"
+        )
+
+
+class _Import:
+    """A package's tree while it is being written."""
+
+    def __init__(self, store: ObjectStore, header: PackageHeader, placement: Placement) -> None:
+        self._store = store
+        self._header = header
+        self._placement = placement
+        self._places = {id(file.source): file.path for file in placement.files}
+        self._editor = TreeEditor(store, empty_tree(store))
+        self._declared: set[str] = set()
+
+    def read(self, path: Path) -> None:
+        """Stores all content, which is checked on the way."""
+        for file in read_payload(path, self._header):
+            source = file.files[0]
+            places = [self._places[n] for n in map(id, file.files) if n in self._places]
+            if not places:
+                continue  # tmpfiles.d makes it
+            if stat.S_ISDIR(source.mode):
+                self._put_directory(places[0], source)
+                continue
+            chunks = file.chunks
+            if any(map(is_tmpfiles_configuration, places)):
+                chunks = self._noting_declared(source, chunks)
+            written = self._store.write_file(self._attributes(source), chunks)
+            for where in places:
+                self._editor.put_file(where, written)
+
+    def commit(self, checksum: str) -> PackageTree:
+        """Adds what layer itself puts into the tree, and makes the commit."""
+        nevra = self._header.nevra
+        placement = place(self._header, frozenset(self._declared))
+        if placement.tmpfiles:
+            lines = placement.tmpfiles.encode()
+            self._put_file(tmpfiles_path(nevra.name), lines)
+        self._put_file(_header_path(nevra), self._header.blob)
+        root = self._editor.write()
+        commit = self._store.write_commit(
+            root,
+            parent=None,
+            timestamp=self._header.build_time,
+            subject=str(nevra),
+            metadata={
+                "layer.schema": SCHEMA,
+                "layer.nevra": str(nevra),
+                "layer.checksum": checksum,
+                "layer.owners": _canonical(
+                    [o.path, o.user, o.group] for o in sorted(placement.owners)
+                ),
+                "layer.notes": _canonical(sorted(placement.notes)),
+            },
+        )
+        self._store.set_ref(_ref(checksum), commit)
+        return PackageTree(nevra, checksum, commit, root, tuple(sorted(placement.owners)))
+
+    def _put_directory(self, where: str, source: PackageFile) -> None:
+        attributes = DirectoryAttributes(mode=source.mode)
+        self._editor.put_directory(where, self._store.write_directory_attributes(attributes))
+
+    def _put_file(self, where: str, content: bytes) -> None:
+        self._editor.put_file(where, self._store.write_file(FileAttributes(), [content]))
+
+    def _attributes(self, source: PackageFile) -> FileAttributes:
+        if stat.S_ISLNK(source.mode):
+            return FileAttributes(mode=0o120777, target=source.link_to)
+        return FileAttributes(mode=source.mode, xattrs=self._xattrs(source))
+
+    def _xattrs(self, source: PackageFile) -> tuple[tuple[bytes, bytes], ...]:
+        if not source.capabilities:
+            return ()
+        try:
+            return ((XATTR, parse_capabilities(source.capabilities)),)
+        except InvalidInput as error:
+            raise PackageRefused(
+                f"{self._header.nevra}: {shown(source.path)}: {error.message}"
+            ) from error
+
+    def _noting_declared(self, source: PackageFile, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The chunks, and on the way what the file declares to systemd-tmpfiles."""
+        if source.size > _LARGEST_CONFIGURATION:
+            raise PackageRefused(
+                f"{self._header.nevra}: {shown(source.path)}: is too large a configuration file"
+            )
+        read = []
+        for chunk in chunks:
+            read.append(chunk)
+            yield chunk
+        self._declared |= declared_paths(b"".join(read).decode("utf-8", "replace"))
+
+
+def _canonical(values: Iterable[str | list[str]]) -> str:
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))

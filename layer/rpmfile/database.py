@@ -1,0 +1,246 @@
+"""The rpm database: reading what it lists, and writing one that is the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
+
+import rpm
+
+from layer.errors import LayerError, NotFound, StoreError
+from layer.model import Nevra
+from layer.rpmfile.header import load, read_nevra
+
+DATABASE_FILE = "rpmdb.sqlite"
+
+_WAL = f"{DATABASE_FILE}-wal"
+_ASIDE = (".rpm.lock", f"{DATABASE_FILE}-shm", _WAL)
+_KEY = "gpg-pubkey"  # rpm keeps imported keys as packages
+
+# What the machine's configuration may say and must not.
+_MACROS = {
+    "_db_backend": "sqlite",
+    "_rpmlock_path": "%{_dbpath}/.rpm.lock",
+    "_transaction_color": "0",  # else it depends on the host's architecture
+    "_install_langs": "all",  # these three put states other than "normal" beside files
+    "_netsharedpath": "%{nil}",
+    "_excludedocs": "0",
+    "_pkgverify_level": "none",
+}
+_FLAGS = (
+    rpm.RPMTRANS_FLAG_JUSTDB
+    | rpm.RPMTRANS_FLAG_NOSCRIPTS
+    | rpm.RPMTRANS_FLAG_NOTRIGGERS
+    | rpm.RPMTRANS_FLAG_NOPLUGINS  # systemd's inhibitor, syslog, audit
+    | rpm.RPMTRANS_FLAG_NOCONTEXTS
+)
+# Assembly has decided about files; the tree may be another architecture's.
+# Not among them: a package that is there already.
+_IGNORED_PROBLEMS = (
+    rpm.RPMPROB_FILTER_IGNOREOS
+    | rpm.RPMPROB_FILTER_IGNOREARCH
+    | rpm.RPMPROB_FILTER_REPLACENEWFILES
+    | rpm.RPMPROB_FILTER_REPLACEOLDFILES
+    | rpm.RPMPROB_FILTER_OLDPACKAGE
+    | rpm.RPMPROB_FILTER_DISKSPACE
+    | rpm.RPMPROB_FILTER_DISKNODES
+)
+
+# rpm's macros, the environment and the umask belong to the whole process.
+_ALONE = threading.Lock()
+
+
+def tool_versions() -> Mapping[str, str]:
+    """The versions of what decides the database's bytes."""
+    return {"rpm": rpm.__version__, "sqlite": sqlite3.sqlite_version}
+
+
+def read_database(directory: Path) -> tuple[Nevra, ...]:
+    """The packages that the database lists, sorted, without imported keys; writes nothing there."""
+    path = directory / DATABASE_FILE
+    if not path.is_file():
+        raise NotFound(f"{directory} holds no {DATABASE_FILE}")
+    with ExitStack() as stack:
+        if _is_waiting(directory):
+            # Opening it would write beside it.
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="layer-rpmdb-")))
+            _copy(directory, scratch)
+            path = scratch / DATABASE_FILE
+        try:
+            found = sorted(_read(path))
+        except (sqlite3.Error, rpm.error, TypeError, LayerError) as error:
+            raise StoreError(f"{path} is no intact rpm database: {error}") from error
+    return tuple(found)
+
+
+def write_database(
+    source: Path | None, destination: Path, blobs: Sequence[bytes], *, timestamp: int
+) -> None:
+    """Makes `rpmdb.sqlite` in the empty directory `destination`: that of `source`, and the packages
+    whose headers are `blobs`, in their order, installed at `timestamp` (seconds).
+
+    The same arguments give the same bytes, whatever the machine is configured to.
+    """
+    if source is not None:
+        _copy(source, destination)
+    path = destination / DATABASE_FILE
+    before = _count(path)
+    if blobs or source is None:
+        with _ALONE, _settings(destination, timestamp), _deferred_signals():
+            _add(destination, blobs)
+    _settle(path)
+    for name in _ASIDE:
+        (destination / name).unlink(missing_ok=True)
+    if _count(path) != before + len(blobs):
+        raise StoreError("the rpm database does not list what was added: a package came twice")
+
+
+def _copy(source: Path, destination: Path) -> None:
+    if not (source / DATABASE_FILE).is_file():
+        raise NotFound(f"{source} holds no {DATABASE_FILE}")
+    shutil.copyfile(source / DATABASE_FILE, destination / DATABASE_FILE)
+    if _is_waiting(source):
+        shutil.copyfile(source / _WAL, destination / _WAL)
+
+
+def _is_waiting(directory: Path) -> bool:
+    """Whether some of the content still lies in SQLite's write-ahead log."""
+    log = directory / _WAL
+    return log.is_file() and log.stat().st_size > 0
+
+
+def _read(path: Path) -> Iterator[Nevra]:
+    # rpm's own way would lock, and make files beside a database in WAL mode. Immutable
+    # means to SQLite: neither; but then it does not look into the log either.
+    mode = "ro" if _is_waiting(path.parent) else "ro&immutable=1"
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)) as connection:
+        for (blob,) in connection.execute("SELECT blob FROM Packages"):
+            header = rpm.hdr(blob)
+            if header["name"] != _KEY:
+                yield read_nevra(header)
+
+
+def _count(path: Path) -> int:
+    if not path.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM Packages").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} is no rpm database: {error}") from error
+    return int(count)
+
+
+@contextmanager
+def _settings(destination: Path, timestamp: int) -> Iterator[None]:
+    """What rpm takes from the process: macros, and the clock (it honours SOURCE_DATE_EPOCH)."""
+    macros = _MACROS | {"_dbpath": str(destination.absolute()).replace("%", "%%")}
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    for name, body in macros.items():
+        rpm.addMacro(name, body)
+    os.environ["SOURCE_DATE_EPOCH"] = str(timestamp)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+        for name in macros:
+            rpm.delMacro(name)
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[None]:
+    """Keeps Python's signal handlers for later: when a callback raises, rpm ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only
+        return
+    arrived: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    handlers = {number: handler for number, handler in found.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
+
+
+def _add(destination: Path, blobs: Sequence[bytes]) -> None:
+    transaction = rpm.TransactionSet("/")
+    transaction.setVSFlags(rpm._RPMVSF_NOSIGNATURES | rpm._RPMVSF_NODIGESTS)
+    transaction.setVfyLevel(0)
+    transaction.setFlags(_FLAGS)
+    transaction.setProbFilter(_IGNORED_PROBLEMS)
+    transaction.setColor(0)
+    descriptors: list[int] = []
+
+    def answer(reason: int, _amount: int, _total: int, position: int, _data: object) -> int | None:
+        # rpm duplicates the descriptor, and reads the header from it once more.
+        return descriptors[position] if reason == rpm.RPMCALLBACK_INST_OPEN_FILE else None
+
+    try:
+        for position, blob in enumerate(blobs):
+            descriptors.append(_in_memory(blob))
+            header = load(descriptors[position], f"package {position}")
+            os.lseek(descriptors[position], 0, os.SEEK_SET)
+            transaction.addInstall(header, position, "i")
+        _run(transaction, answer, destination)
+    finally:
+        transaction.closeDB()
+        transaction.clean()
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _in_memory(blob: bytes) -> int:
+    descriptor = os.memfd_create("header", os.MFD_CLOEXEC)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(blob)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _run(transaction: Any, answer: Any, destination: Path) -> None:
+    try:
+        transaction.initDB()
+        problems = transaction.run(answer, None)
+    except rpm.error as error:
+        raise StoreError(f"cannot write an rpm database in {destination}: {error}") from error
+    if problems is not None:
+        said = "; ".join(sorted({text for text, _ in problems})) or "rpm does not say why"
+        raise StoreError(f"cannot add packages to the rpm database: {said}")
+
+
+def _settle(path: Path) -> None:
+    """Makes the database one file that can be read where nothing can be written."""
+    with closing(sqlite3.connect(path)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    if mode != "delete":
+        raise StoreError(f"{path} is in use")
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        # https://www.sqlite.org/fileformat.html#database_header: the version of SQLite that
+        # wrote last, and the change counter at that time, without which the size counts as unknown.
+        file.seek(24)
+        counter = file.read(4)
+        file.seek(92)
+        file.write(counter + (3_007_000).to_bytes(4, "big"))

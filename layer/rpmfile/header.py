@@ -1,0 +1,254 @@
+"""Reading what an RPM says of itself. No object of `rpm` leaves this room."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rpm
+
+from layer.errors import InvalidInput, NotFound, PackageRefused
+from layer.layout import shown
+from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
+
+# rpm prints what it finds wrong to stderr by itself; our exceptions say it.
+rpm.setVerbosity(rpm.RPMLOG_EMERG)
+# Opening a database makes rpm take over SIGINT, SIGTERM and others, and exit() in its handler.
+rpm.setInterruptSafety(False)
+
+_LEAD = b"\xed\xab\xee\xdb"
+
+# RFC 4880, 9.4; the numbers that rpm uses too.
+_DIGEST_ALGORITHMS = {
+    1: "md5",
+    2: "sha1",
+    8: "sha256",
+    9: "sha384",
+    10: "sha512",
+    11: "sha224",
+    12: "sha3_256",
+    14: "sha3_512",
+}
+_SHA256 = 8
+
+# slot -> rpm's tags of its body and its interpreter. The last two are rpm 4.19's:
+# 4.18 knows their numbers only.
+_SCRIPTLETS: tuple[tuple[str, str | int, str | int], ...] = (
+    ("pretrans", "pretrans", "pretransprog"),
+    ("pre", "prein", "preinprog"),
+    ("post", "postin", "postinprog"),
+    ("preun", "preun", "preunprog"),
+    ("postun", "postun", "postunprog"),
+    ("posttrans", "posttrans", "posttransprog"),
+    ("preuntrans", 5104, 5106),
+    ("postuntrans", 5105, 5107),
+    ("verify", "verifyscript", "verifyscriptprog"),
+)
+_TRIGGERS = ("trigger", "filetrigger", "transfiletrigger")
+
+
+def read_header(path: Path) -> PackageHeader:
+    """The header of an RPM file, or of a file that ends with the header.
+
+    Its digests of itself are checked; PackageRefused where it is no RPM, cut short or damaged.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return _read(descriptor, str(path))
+    finally:
+        os.close(descriptor)
+
+
+def parse_header(blob: bytes, name: str) -> PackageHeader:
+    """The same from memory; `name` stands for the file in errors."""
+    descriptor = os.memfd_create("header", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(blob)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return _read(descriptor, name)
+    finally:
+        os.close(descriptor)
+
+
+def load(descriptor: int, name: str) -> Any:
+    """rpm's own header object, for this room alone; the descriptor is left behind the header."""
+    # Signatures are checked by whoever has the keys; digests are checked here.
+    transaction = rpm.TransactionSet("/")
+    transaction.setVSFlags(rpm._RPMVSF_NOSIGNATURES | rpm.RPMVSF_MASK_NOPAYLOAD)
+    try:
+        header = transaction.hdrFromFdno(descriptor)
+    except (rpm.error, OSError) as error:
+        raise PackageRefused(_why_unreadable(descriptor, name)) from error
+    if header.isSource():
+        raise PackageRefused(f"{name} is a source package")
+    return header
+
+
+def _read(descriptor: int, name: str) -> PackageHeader:
+    header = load(descriptor, name)
+    size = os.lseek(descriptor, 0, os.SEEK_CUR)
+    with _translated(name):
+        nevra = read_nevra(header)
+        return PackageHeader(
+            nevra=nevra,
+            files=_files(header),
+            scriptlets=tuple(_scriptlets(header)),
+            provides=tuple(header["providenevrs"]),
+            digest_algorithm=_digest_algorithm(header["filedigestalgo"] or 1),
+            payload_codec=_payload_codec(header),
+            payload_digests=_payload_digests(header),
+            installed_size=int(header["longsize"] or 0),
+            build_time=int(header["buildtime"] or 0),
+            blob=os.pread(descriptor, size, 0),
+        )
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """What a header may hold and rpm hands over as it is: other types, counts and numbers."""
+    try:
+        yield
+    except (ValueError, TypeError, IndexError, rpm.error, InvalidInput) as error:
+        raise PackageRefused(f"{name}: its header makes no sense: {shown(str(error))}") from error
+
+
+def _why_unreadable(descriptor: int, name: str) -> str:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return f"{name} is not a file"
+    if os.pread(descriptor, len(_LEAD), 0) != _LEAD:
+        return f"{name} is not an RPM package"
+    return f"{name} is damaged or cut short: its header does not pass rpm's checks"
+
+
+def read_nevra(header: Any) -> Nevra:
+    """The NEVRA of one of rpm's header objects; InvalidInput where it is none."""
+    nevra = Nevra(
+        str(header["name"]),
+        int(header["epoch"] or 0),
+        str(header["version"]),
+        str(header["release"]),
+        # rpm has no architecture for gpg-pubkey.
+        str(header["arch"] or "(none)"),
+    )
+    if Nevra.parse(str(nevra)) != nevra or not str(nevra).isprintable():
+        raise InvalidInput(f"not a package's NEVRA: {str(nevra)!r}")
+    return nevra
+
+
+def _files(header: Any) -> tuple[PackageFile, ...]:
+    paths = _paths(header)
+    count = len(paths)
+    modes = [mode & 0xFFFF for mode in header["filemodes"]]
+    flags = header["fileflags"]
+    inodes = list(zip(_listed(header, "filedevices", count, 0), header["fileinodes"], strict=True))
+    links = Counter(
+        inode
+        for inode, mode, flag in zip(inodes, modes, flags, strict=True)
+        if _can_be_linked(mode, flag)
+    )
+    groups = {inode: n for n, inode in enumerate((i for i in links if links[i] > 1), start=1)}
+    columns = zip(
+        paths,
+        modes,
+        flags,
+        inodes,
+        header["fileusername"],
+        header["filegroupname"],
+        header["longfilesizes"],
+        header["filemtimes"],
+        header["filedigests"],
+        header["filelinktos"],
+        _listed(header, "filecolors", count, 0),
+        _listed(header, "filecaps", count, ""),
+        strict=True,
+    )
+    return tuple(
+        PackageFile(
+            path=path,
+            mode=mode,
+            user=user,
+            group=group,
+            size=size,
+            mtime=mtime,
+            digest=digest,
+            link_to=target if stat.S_ISLNK(mode) else "",
+            link_group=groups.get(inode, 0) if _can_be_linked(mode, flag) else 0,
+            color=color,
+            capabilities=caps,
+            is_config=bool(flag & rpm.RPMFILE_CONFIG),
+            is_ghost=bool(flag & rpm.RPMFILE_GHOST),
+            is_doc=bool(flag & rpm.RPMFILE_DOC),
+        )
+        for path, mode, flag, inode, user, group, size, mtime, digest, target, color, caps in columns
+    )
+
+
+def _paths(header: Any) -> list[str]:
+    names = header["basenames"]
+    if header["oldfilenames"]:
+        raise ValueError("it lists its files as rpm 3 did")
+    directories = header["dirnames"]
+    paths = []
+    for name, index in zip(names, header["dirindexes"], strict=True):
+        if not 0 <= index < len(directories) or "/" in name:
+            raise ValueError(f"file {name!r} has no directory")
+        paths.append(directories[index] + name)
+    return paths
+
+
+def _can_be_linked(mode: int, flags: int) -> bool:
+    """Names of one inode; where several ghosts share one, nothing in the payload is shared."""
+    return stat.S_ISREG(mode) and not flags & rpm.RPMFILE_GHOST
+
+
+def _listed(header: Any, tag: str, count: int, default: int | str) -> list[Any]:
+    return header[tag] or [default] * count
+
+
+def _scriptlets(header: Any) -> Iterator[Scriptlet]:
+    for slot, body_tag, interpreter_tag in _SCRIPTLETS:
+        body, interpreter = header[body_tag], header[interpreter_tag]
+        if body or interpreter:
+            yield Scriptlet(slot, _words(interpreter) or "/bin/sh", body or "")
+    for family in _TRIGGERS:
+        bodies = header[f"{family}scripts"]
+        if bodies:
+            programs = header[f"{family}scriptprog"]
+            kinds = header[f"{family}type"]
+            for body, program, kind in zip(bodies, programs, kinds, strict=True):
+                yield Scriptlet(f"{family}{kind}", program, body)
+
+
+def _words(value: str | list[str] | None) -> str:
+    return value if isinstance(value, str) else " ".join(value or ())
+
+
+def _digest_algorithm(number: int) -> str:
+    try:
+        return _DIGEST_ALGORITHMS[number]
+    except KeyError:
+        raise ValueError(f"digest algorithm {number} is unknown") from None
+
+
+def _payload_codec(header: Any) -> str:
+    layout = header["payloadformat"] or "cpio"
+    if layout != "cpio":
+        raise ValueError(f"payload format {layout!r} is unknown")
+    return str(header["payloadcompressor"] or "none")
+
+
+def _payload_digests(header: Any) -> tuple[str, ...]:
+    digests = header["payloaddigest"] or []
+    algorithm = header["payloaddigestalgo"] or _SHA256
+    if digests and algorithm != _SHA256:
+        raise ValueError(f"payload digest algorithm {algorithm} is unknown")
+    return tuple(sorted(digests))
