@@ -144,6 +144,12 @@ def read_id_map(store: ObjectStore, tree: Tree) -> ids.Accounts:
     return ids.parse_map(text) if text else ids.Accounts()
 
 
+def read_numbers(store: ObjectStore, tree: Tree) -> dict[str, int]:
+    """The numbers that `number_accounts` wrote down in a tree."""
+    lines = ids.parse_sysusers(read_text(store, tree, ids.IDS_PATH), f"/{ids.IDS_PATH}")
+    return {line.name: int(line.number) for line in lines if line.number.isdigit()}
+
+
 def number_accounts(
     store: ObjectStore,
     base: Tree,
@@ -164,7 +170,7 @@ def number_accounts(
                 text = read_text(store, package.root, path)
                 lines += ids.parse_sysusers(text, f"{package.nevra}: /{path}")
     numbered, exceptions = ids.assign(
-        lines, read_accounts(store, base), read_id_map(store, base), previous
+        lines, read_accounts(store, tree), read_id_map(store, base), previous
     )
     if not numbered:
         return tree, {}

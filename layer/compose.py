@@ -14,11 +14,13 @@ from pathlib import Path
 from layer import ids, pipeline
 from layer.assembly import read_accounts
 from layer.errors import InvalidInput, NotFound
-from layer.fetch import fetch_metadata, fetch_packages
+from layer.fetch.metadata import fetch_metadata
+from layer.fetch.packages import fetch_packages
 from layer.host import require_root
 from layer.importer import find_package, import_package
 from layer.lock import format_metadata
 from layer.model import (
+    BaseState,
     DirectoryAttributes,
     FileAttributes,
     NearTree,
@@ -30,14 +32,16 @@ from layer.model import (
     Tree,
 )
 from layer.report import Reporter
+from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
-from layer.solver import BaseState, resolve
+from layer.solver.resolve import resolve
+from layer.store.archive import Archive
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree, lookup
-from layer.treefile import Treefile
-from layer.triggers.files import read_triggers
+from layer.treefile import Treefile, parse_treefile
+from layer.trigger_set import read_triggers
 
 OS_RELEASE = "usr/lib/os-release"
 _USERS = "usr/lib/sysusers.d/10-layer-users.conf"
@@ -95,10 +99,35 @@ d /run/media 0755 root root -
 class Composed:
     """A base commit that was made, and what a person might want to know of it."""
 
+    ref: str
     checksum: str
     version: int
     packages: int
     notes: tuple[str, ...]
+
+
+def compose_and_publish(
+    treefile: Path,
+    repository: Path,
+    repository_directories: Sequence[Path],
+    cache: Path,
+    reporter: Reporter,
+) -> Composed:
+    """Composes in a bare repository below `cache` and publishes in an archive one.
+
+    The archive repository is made where there is none; any web server can serve it.
+    """
+    require_root()
+    parsed = parse_treefile(_read(treefile), str(treefile))
+    cache.mkdir(parents=True, exist_ok=True)
+    repositories = read_repositories(repository_directories, {"basearch": parsed.arch})
+    store = OstreeStore.create(cache / "repo")
+    archive = Archive.create(repository)
+    archive.fetch_back(store, parsed.ref)
+    composed = compose_tree(parsed, store, repositories, cache, reporter)
+    reporter.step("Publishing")
+    archive.publish(store, parsed.ref)
+    return composed
 
 
 def compose_tree(
@@ -153,7 +182,7 @@ def compose_tree(
             metadata=metadata,
         )
         store.set_ref(treefile.ref, checksum)
-    return Composed(checksum, number, len(packages), complete.notes)
+    return Composed(treefile.ref, checksum, number, len(packages), complete.notes)
 
 
 def skeleton(store: ObjectStore, treefile: Treefile) -> Tree:
@@ -192,6 +221,13 @@ def versions(store: ObjectStore, checksum: str | None) -> Iterator[str]:
         checksum = commit.parent
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {file}: {error}") from error
+
+
 def _now() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
 
@@ -223,9 +259,7 @@ def _packages(
         names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}
     wanted = [Request(RequestKind.PACKAGE, name) for name in sorted(names)]
     reporter.step("Solving")
-    resolution = resolve(
-        BaseState(None, treefile.arch), offered, wanted, new=frozenset(wanted), lock=()
-    )
+    resolution = resolve(BaseState(None, treefile.arch), offered, wanted)
     packages = [s.package for s in resolution.selections]
     _import(store, packages, chosen, cache, reporter)
     return [p for p in (find_package(store, q.checksum) for q in packages) if p is not None]

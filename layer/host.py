@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from layer import bootplan
-from layer.config import repository_variables
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
@@ -25,7 +25,7 @@ from layer.store.files import read_text
 from layer.store.objects import OstreeStore
 from layer.store.sysroot import Sysroot
 from layer.store.trees import empty_tree, files_of, lookup
-from layer.triggers.files import read_triggers
+from layer.trigger_set import read_triggers
 from layer.triggers.format import Trigger
 
 _KARGS = "usr/lib/bootc/kargs.d"
@@ -106,9 +106,8 @@ class Host:
         """The enabled repositories of the pending deployment and of the caller's directories."""
         found = self.pending()
         own = (found.path / "etc/yum.repos.d",) if found else ()
-        release = self._release()
         directories = (*own, *self.options.repository_directories)
-        repositories = read_repositories(directories, repository_variables(release))
+        repositories = read_repositories(directories, self._variables(found))
         return tuple(r for r in repositories if r.is_enabled)
 
     def near(self, base: Commit) -> NearTree:
@@ -162,17 +161,21 @@ class Host:
             inactive=tuple(r for r in origin.requests if r not in active),
         )
 
-    def _release(self) -> str:
-        found = self.pending()
-        if found is None:
-            return ""
-        return str(self.base_commit(found).metadata.get("version", ""))
+    def _variables(self, pending: Deployment | None) -> dict[str, str]:
+        """$releasever is the base's version, $basearch the architecture of its packages."""
+        if pending is None:
+            return {}
+        base = self.base_commit(pending)
+        arches = Counter(p.nevra.arch for p in read_lock(base).packages)
+        del arches["noarch"]
+        arch = arches.most_common(1)[0][0] if arches else os.uname().machine
+        return {"releasever": str(base.metadata.get("version", "")), "basearch": arch}
 
 
 def open_host(root: Path, options: Options | None = None, reporter: Reporter = SILENT) -> Host:
     """The sysroot at `root`, on its booted, only, or named stateroot."""
     options = options or Options()
-    sysroot = Sysroot(root)
+    sysroot = Sysroot(root.resolve())
     return Host(sysroot, _choose_stateroot(sysroot, options.stateroot), options, reporter)
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from layer.errors import InvalidInput, PackageRefused
 
@@ -90,33 +90,31 @@ def format_map(accounts: Accounts) -> str:
 
 
 def assign(
-    lines: Iterable[UserLine], present: Accounts, shipped: Accounts, exceptions: Mapping[str, int]
+    lines: Iterable[UserLine], present: Accounts, shipped: Accounts, previous: Mapping[str, int]
 ) -> tuple[tuple[UserLine, ...], dict[str, int]]:
-    """Gives each line a number; also returns the exceptions that are still in use.
+    """Gives each line a number; also returns the exceptions: numbers kept from `previous`
+    (or pushed aside by one that was) that would not follow from base and names alone.
 
     Lines of accounts that are present already are left out. A user and the
     group of its name get the same number wherever nothing fixes another.
+    Given the exceptions as `previous`, the result is the same again.
     """
     wanted = _first_of_each(lines, present)
     taken = _taken(wanted, present, shipped)
+    names = sorted({line.name for line in wanted if not _is_fixed(line)})
+    natural = _allocate(names, {}, shipped, taken)
     kept: dict[str, int] = {}
-    numbers: dict[str, int] = {}
-    for name in sorted({line.name for line in wanted if not _is_fixed(line)}):
-        fixed = shipped.users.get(name, shipped.groups.get(name))
-        number = exceptions.get(name, fixed)
-        if number is None:
-            number = _free(name, taken)
-        if name in exceptions:
-            kept[name] = exceptions[name]
-        taken.add(number)
-        numbers[name] = number
+    for name in names:
+        number = previous.get(name)
+        if number is not None and number not in taken and number not in kept.values():
+            kept[name] = number
+    numbers = _allocate(names, kept, shipped, taken)
     numbered = [
-        line
-        if _is_fixed(line)
-        else UserLine(line.kind, line.name, str(numbers[line.name]), line.rest)
+        line if _is_fixed(line) else replace(line, number=str(numbers[line.name]))
         for line in wanted
     ]
-    return tuple(sorted(numbered, key=lambda n: (n.name, n.kind))), kept
+    exceptions = {name: numbers[name] for name in names if numbers[name] != natural[name]}
+    return tuple(sorted(numbered, key=lambda n: (n.name, n.kind))), exceptions
 
 
 def format_sysusers(lines: Iterable[UserLine]) -> str:
@@ -161,6 +159,18 @@ def _taken(wanted: Iterable[UserLine], present: Accounts, shipped: Accounts) -> 
     for line in wanted:
         taken |= {int(part) for part in line.number.split(":") if part.isdigit()}
     return taken
+
+
+def _allocate(
+    names: Iterable[str], kept: Mapping[str, int], shipped: Accounts, taken: set[int]
+) -> dict[str, int]:
+    numbers = dict(kept)
+    for name in names:
+        if name not in numbers:
+            fixed = shipped.users.get(name, shipped.groups.get(name))
+            used = taken | set(numbers.values())
+            numbers[name] = _free(name, used) if fixed is None else fixed
+    return numbers
 
 
 def _free(name: str, taken: set[int]) -> int:

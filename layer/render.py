@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from layer.change import Change
-from layer.model import PackageHeader, Request, Selection
+from layer.model import BootPlan, PackageHeader, Request, Selection
 from layer.status import DeploymentState
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -28,6 +28,15 @@ def status(states: Sequence[DeploymentState]) -> str:
     if not states:
         return "No deployments."
     return "\n\n".join("\n".join(_state(state)) for state in states)
+
+
+def boot_plan(plan: BootPlan) -> str:
+    """The order in which deployments will boot, by their present numbers."""
+    rows = [
+        (f"{'default' if position == 0 else ''}", d.stateroot, d.checksum[:_SHOWN])
+        for position, d in enumerate(plan.deployments)
+    ]
+    return "\n".join(["Boot order:", *table(rows)])
 
 
 def size(count: int) -> str:

@@ -133,6 +133,19 @@ def run(
     return Finished(process.wait(), output.decode(errors="replace"), is_timeout)
 
 
+def attached(argv: Sequence[str]) -> int:
+    """Runs a command on our own terminal and environment; returns its exit status.
+
+    128 and the number of the signal that ended it, as shells say it. NotFound
+    where the host lacks the program.
+    """
+    try:
+        status = subprocess.run(argv, check=False).returncode
+    except FileNotFoundError as error:
+        raise NotFound(f"this machine has no program {argv[0]}") from error
+    return 128 - status if status < 0 else status
+
+
 class Sandbox:
     """Overlays, and commands that run over them; a context that leaves no mount behind.
 

@@ -4,66 +4,132 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from layer import bootplan, pipeline
-from layer.assembly import extract_database
+from layer.assembly import extract_database, read_numbers
 from layer.change import Change, Leftover
 from layer.errors import PackageRefused
-from layer.fetch import RepositoryMetadata, fetch_headers, fetch_metadata, fetch_packages
+from layer.fetch.metadata import fetch_metadata
+from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_package, read_package_blob, read_package_header
-from layer.layout import place
+from layer.layout import place, tmpfiles_path
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
 from layer.model import (
+    BaseState,
     Commit,
     Deployment,
     LockedPackage,
     NewDeployment,
     Package,
     PackageHeader,
-    PackageTree,
+    RepositoryMetadata,
     Request,
     Resolution,
     TreeDiff,
 )
 from layer.origin import Origin, format_origin
 from layer.rpmfile.header import read_header
-from layer.solver import BaseState, resolve
+from layer.solver.resolve import classify, resolve
 from layer.store.objects import OstreeStore
 from layer.store.trees import lookup
 from layer.triggers.format import Trigger
 from layer.triggers.match import fires
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What packages may come from: the base, the lock with imported headers, repositories."""
+
+    base: BaseState
+    lock: Lock
+    locked_headers: Mapping[str, Path]
+    metadata: tuple[RepositoryMetadata, ...]
+
+    def classify(self, words: Sequence[str]) -> tuple[Request, ...]:
+        """What each word of a command line asks for."""
+        return classify(
+            words,
+            self.base,
+            self.metadata,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+        )
+
+    def resolve(
+        self, requests: Sequence[Request], new: Sequence[Request], *, allow_inactive: bool
+    ) -> Resolution:
+        """The packages that the requests take; without requests nothing is read."""
+        if not requests:
+            return Resolution()
+        return resolve(
+            self.base,
+            self.metadata,
+            requests,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+            new=frozenset(new),
+            allow_inactive=allow_inactive,
+        )
+
+
+@contextmanager
+def open_sources(
+    host: Host, base: Commit, lock: Lock, *, needs_repositories: bool
+) -> Iterator[Sources]:
+    """Reads what can be layered over `base`; repositories only where they are needed.
+
+    They are needed too where the lock names a package that is not in the store.
+    """
+    cached = {p.checksum: find_package(host.store, p.checksum) for p in lock.packages}
+    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
+        scratch = Path(folder)
+        metadata: tuple[RepositoryMetadata, ...] = ()
+        if needs_repositories or None in cached.values():
+            host.reporter.step("Reading repositories")
+            metadata = tuple(
+                fetch_metadata(repository, host.cache, host.reporter)
+                for repository in host.repositories()
+            )
+        headers = {}
+        for checksum, imported in cached.items():
+            if imported is not None:
+                headers[checksum] = scratch / f"{checksum}.rpm"
+                headers[checksum].write_bytes(read_package_blob(host.store, imported))
+        database = extract_database(host.store, base.root, scratch)
+        yield Sources(BaseState(database), lock, headers, metadata)
+
+
 def prepare(
     host: Host,
     after: Origin,
     base: Commit,
+    sources: Sources,
     *,
-    lock: Lock,
     new: Sequence[Request] = (),
     allow_inactive: bool = False,
     kernel_arguments: Sequence[str] = (),
 ) -> Change:
     """Decides what an origin on a base means, touching the metadata cache alone.
 
-    `lock` keeps its packages where they are as far as the requests allow. `new`
-    are the requests that the user makes now: one that the base fulfils is
-    refused, unless `allow_inactive`. Needs no root.
+    The lock of `sources` keeps its packages where they are as far as the
+    requests allow. `new` are the requests that the user makes now: one that the
+    base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
+    host.reporter.step("Solving")
+    resolution = sources.resolve(after.requests, new, allow_inactive=allow_inactive)
+    packages = packages_of(resolution)
+    to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
+    headers = _headers(host, packages, to_fetch, sources.metadata)
     pending = host.pending()
-    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
-        scratch = Path(folder)
-        resolution, offered = _resolve(host, after, base, lock, new, allow_inactive, scratch)
-        packages = [s.package for s in resolution.selections]
-        to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
-        headers = _headers(host, packages, to_fetch, offered)
     previous = host.lock_of(pending) if pending else Lock()
-    kept = {p.nevra.name for p in packages_of(resolution)}
+    kept = {p.nevra.name for p in packages}
     gone = [p for p in previous.packages if p.nevra.name not in kept]
     return Change(
         stateroot=host.stateroot,
@@ -73,7 +139,7 @@ def prepare(
         previous_base=host.base_commit(pending) if pending else None,
         base=base,
         previous=previous,
-        lock=lock,
+        lock=sources.lock,
         resolution=resolution,
         headers=headers,
         to_fetch=tuple(to_fetch),
@@ -109,54 +175,6 @@ def packages_of(resolution: Resolution) -> tuple[Package, ...]:
     return tuple(s.package for s in resolution.selections)
 
 
-def _resolve(
-    host: Host,
-    after: Origin,
-    base: Commit,
-    lock: Lock,
-    new: Sequence[Request],
-    allow_inactive: bool,
-    scratch: Path,
-) -> tuple[Resolution, tuple[RepositoryMetadata, ...]]:
-    if not after.requests:
-        return Resolution(), ()
-    cached = {p.checksum: find_package(host.store, p.checksum) for p in lock.packages}
-    # Without anything new to look for, what is locked is all that can be wanted:
-    # taking a layer away needs no repository and no network.
-    needs_repositories = bool(new) or not cached or None in cached.values()
-    offered = _metadata(host) if needs_repositories else ()
-    host.reporter.step("Solving")
-    resolution = resolve(
-        BaseState(extract_database(host.store, base.root, scratch), None),
-        offered,
-        after.requests,
-        new=frozenset(new),
-        lock=lock.packages,
-        locked_headers=_locked_headers(host.store, cached, scratch),
-        allow_inactive=allow_inactive,
-    )
-    return resolution, offered
-
-
-def _metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
-    host.reporter.step("Reading repositories")
-    return tuple(
-        fetch_metadata(repository, host.cache, host.reporter) for repository in host.repositories()
-    )
-
-
-def _locked_headers(
-    store: OstreeStore, cached: Mapping[str, PackageTree | None], scratch: Path
-) -> dict[str, Path]:
-    """Headers of the imported packages as files, for the solver to read."""
-    found = {}
-    for checksum, package in cached.items():
-        if package is not None:
-            found[checksum] = scratch / f"{checksum}.rpm"
-            found[checksum].write_bytes(read_package_blob(store, package))
-    return found
-
-
 def _headers(
     host: Host,
     packages: Sequence[Package],
@@ -187,13 +205,23 @@ def _will_fire(
             "they cannot be layered as they are",
         )
     paths = sorted({file.path for placement in placements for file in placement.files})
-    paths += [f"usr/lib/tmpfiles.d/{p.tmpfiles_name}" for p in placements if p.tmpfiles]
+    paths += [
+        tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
+    ]
     there = {path for path in paths if lookup(store, base.root, path) is not None}
     diff = TreeDiff(
         added=tuple(p for p in paths if p not in there),
         changed=tuple(p for p in paths if p in there),
     )
     return tuple(t.name for t in triggers if fires(t, diff) is not None)
+
+
+def _previous_ids(host: Host, change: Change) -> dict[str, int]:
+    """The numbers that layered accounts have now; they keep them whatever comes."""
+    present: dict[str, int] = {}
+    if change.pending is not None:
+        present = read_numbers(host.store, host.store.read_commit(change.pending.checksum).root)
+    return {**present, **dict(change.lock.ids)}
 
 
 def _leftovers(
@@ -246,10 +274,13 @@ def _commit(host: Host, change: Change) -> str:
             host.triggers(),
             workshop,
             epoch=change.base.timestamp,
-            previous_ids=dict(change.lock.ids),
+            previous_ids=_previous_ids(host, change),
             reporter=host.reporter,
         )
         checksum = pipeline.commit_derived(store, change.base, assembled)
-    made = {"layer.made-by": f"layer {version('layer')}", "layer.made-at": int(time.time())}
+    made: dict[str, str | int] = {
+        "layer.made-by": f"layer {version('layer')}",
+        "layer.made-at": int(time.time()),
+    }
     store.write_detached_metadata(checksum, made)
     return checksum

@@ -104,8 +104,7 @@ def carry_out(
     purge: bool = False,
 ) -> int:
     """Shows the plan that `decide` makes, asks, and makes it so; returns the exit status."""
-    from layer import render, transaction
-    from layer.leftovers import purge as purge_leftovers
+    from layer import leftovers, render, transaction
 
     if dry_run:
         plan = decide()
@@ -120,7 +119,7 @@ def carry_out(
         confirm(assumeyes=assumeyes)
         transaction.apply(host, plan)
         if purge:
-            for path in purge_leftovers(plan.leftovers):
+            for path in leftovers.purge(plan.leftovers):
                 click.echo(f"Removed {path}")
     click.echo(REBOOT)
     return 0

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 @sysroot_options
 def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool) -> None:
     """Remove what no deployment needs; at least one of -b, -m, -p, -r is wanted."""
-    from layer import verbs
+    from layer import cleaning
 
     if not (base or repomd or pending or rollback):
         raise click.UsageError("say what: -b, -m, -p or -r")
     with host.locked():
-        for line in verbs.clean_up(
-            host, base=base, repomd=repomd, pending=pending, rollback=rollback
-        ):
-            click.echo(line)
+        if rollback:
+            host.sysroot.write(cleaning.without_rollback(host))
+        if pending:
+            host.sysroot.write(cleaning.without_pending(host))
+        if repomd:
+            cleaning.forget_metadata(host)
+        if base or pending or rollback:
+            cleaning.clean_up(host)

@@ -19,5 +19,5 @@ def command(host: Host, force: bool) -> None:
     """Fetch the metadata of all enabled repositories into the cache."""
     from layer import verbs
 
-    for repository, count in verbs.refresh(host, force=force):
-        click.echo(f"{repository.id}: {count} packages ({', '.join(repository.base_urls)})")
+    for repository in verbs.refresh(host, force=force):
+        click.echo(f"{repository.id}: {', '.join(repository.base_urls)}")

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @sysroot_options
 def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
     """Make the previous deployment the default again; the present one stays beside it."""
-    from layer import verbs
+    from layer import render, verbs
 
     if dry_run:
-        click.echo(verbs.describe_rollback(host, verbs.rollback_plan(host)))
+        click.echo(render.boot_plan(verbs.rollback(host)))
         return
     with host.locked():
-        plan = verbs.rollback_plan(host)
-        click.echo(verbs.describe_rollback(host, plan))
+        plan = verbs.rollback(host)
+        click.echo(render.boot_plan(plan))
         confirm(assumeyes=assumeyes)
         host.sysroot.write(plan)
     click.echo(REBOOT)

@@ -33,7 +33,9 @@ def _requested(
 @click.argument("packages", metavar="PKG...", nargs=-1, shell_complete=_requested)
 @click.option("--all", "everything", is_flag=True, help="Take all layered packages away.")
 @click.option("--idempotent", is_flag=True, help="Packages never asked for are no error.")
-@click.option("--allow-inactive", is_flag=True, help="Accepted; inactive requests go as others do.")
+@click.option(
+    "--allow-inactive", is_flag=True, expose_value=False, help="Accepted as by rpm-ostree."
+)
 @click.option("--purge", is_flag=True, help="Remove what they leave, where nobody edited it.")
 @change_options
 @sysroot_options
@@ -42,7 +44,6 @@ def command(
     packages: tuple[str, ...],
     everything: bool,
     idempotent: bool,
-    allow_inactive: bool,
     purge: bool,
     dry_run: bool,
     assumeyes: bool,

@@ -50,7 +50,7 @@ class OstreeStore:
                 f"{path} is not a bare repository",
                 "layered files need owners and attributes, which only mode=bare keeps",
             )
-        return cls(repo, path)
+        return cls(repo, path.resolve())
 
     @classmethod
     def create(cls, path: Path) -> Self:

@@ -1,0 +1,70 @@
+"""Removing what nothing needs any more: never on the way to a deployment, always afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from layer.errors import LayerError
+from layer.host import Host
+from layer.lock import base_of, read_lock, read_record
+from layer.model import BootPlan, Deployment
+
+
+def without_pending(host: Host) -> BootPlan:
+    """The plan without the deployment that boots next, where another one runs or is left."""
+    own = _own(host)
+    if not own or own[0].is_booted or len(own) < 2:
+        raise LayerError("there is no pending deployment to remove")
+    return _without(host, own[0])
+
+
+def without_rollback(host: Host) -> BootPlan:
+    """The plan without the deployment behind the default one."""
+    own = _own(host)
+    if len(own) < 2 or own[1].is_booted:
+        raise LayerError("there is no rollback deployment to remove")
+    return _without(host, own[1])
+
+
+def forget_metadata(host: Host) -> None:
+    """Removes cached repository metadata and packages that were fetched and not imported."""
+    shutil.rmtree(host.cache, ignore_errors=True)
+
+
+def clean_up(host: Host) -> int:
+    """Removes refs, then checkouts, boot files and objects, that no deployment needs.
+
+    Returns how many refs went. Bases, derived commits, packages and trigger
+    outputs of every deployment stay.
+    """
+    needed = set(_needed_refs(host))
+    stale = [ref for ref in host.store.refs("layer") if ref not in needed]
+    with host.store.transaction():
+        for ref in stale:
+            host.store.set_ref(ref, None)
+    host.sysroot.clean_up()
+    return len(stale)
+
+
+def _needed_refs(host: Host) -> Iterator[str]:
+    for deployment in host.sysroot.deployments():
+        commit = host.store.read_commit(deployment.checksum)
+        yield f"layer/base/{base_of(commit) or commit.checksum}"
+        if base_of(commit) is None:
+            continue
+        yield f"layer/derived/{commit.checksum}"
+        for package in read_lock(commit).packages:
+            yield f"layer/pkg/{package.checksum}"
+        for run in read_record(commit).runs:
+            yield f"layer/trigger/{run.name}/{run.key}"
+
+
+def _own(host: Host) -> list[Deployment]:
+    return [d for d in host.sysroot.deployments() if d.stateroot == host.stateroot]
+
+
+def _without(host: Host, gone: Deployment) -> BootPlan:
+    if gone.is_pinned:
+        raise LayerError(f"deployment {gone.index} is pinned", f"ostree admin pin -u {gone.index}")
+    return BootPlan(tuple(d for d in host.sysroot.deployments() if d.index != gone.index))

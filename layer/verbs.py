@@ -1,0 +1,164 @@
+"""What each verb decides; the command line and other programs call these.
+
+A verb about content gives a `Change` for `layer.transaction.apply`, one about
+booting a `BootPlan` for `Sysroot.write`. None of them asks or prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from layer import bootplan, cleaning
+from layer.change import Change
+from layer.errors import InvalidInput, LayerError, NotFound
+from layer.fetch.metadata import fetch_metadata
+from layer.host import Host, require_root
+from layer.lock import Lock
+from layer.model import BootPlan, Commit, Deployment, Repository, Request
+from layer.origin import Origin, parse_source, pristine, with_requests, without_requests
+from layer.store.remote import pull
+from layer.transaction import open_sources, prepare
+
+
+def install(
+    host: Host,
+    words: Sequence[str],
+    *,
+    idempotent: bool = False,
+    allow_inactive: bool = False,
+    lock: Lock | None = None,
+) -> Change:
+    """Layers packages over the pending deployment's base.
+
+    `words` are names, NEVRAs, provides or paths; one that was asked for already
+    is refused unless `idempotent`. What is layered stays the same file, as
+    `lock` or the pending deployment says.
+    """
+    pending = host.require_pending()
+    origin, base = host.origin(pending), host.base_commit(pending)
+    present = {request.text for request in origin.requests}
+    again = sorted(present.intersection(words))
+    if again and not idempotent:
+        raise InvalidInput(
+            f"asked for already: {', '.join(again)}", "--idempotent makes that no error"
+        )
+    wanted = [word for word in dict.fromkeys(words) if word not in present]
+    lock = lock if lock is not None else host.lock_of(pending)
+    with open_sources(host, base, lock, needs_repositories=bool(wanted)) as sources:
+        new = sources.classify(wanted)
+        after = with_requests(origin, new)
+        return prepare(host, after, base, sources, new=new, allow_inactive=allow_inactive)
+
+
+def uninstall(host: Host, words: Sequence[str] | None, *, idempotent: bool = False) -> Change:
+    """Takes requests away, None for all; InvalidInput for one that was never made.
+
+    What other requests need stays, as the same file as before.
+    """
+    pending = host.require_pending()
+    origin = host.origin(pending)
+    gone = origin.requests if words is None else _requests_of(host, origin, words, idempotent)
+    return _with_lock(host, pending, without_requests(origin, gone))
+
+
+def reset(host: Host) -> Change:
+    """Takes all layers away."""
+    pending = host.require_pending()
+    return _with_lock(host, pending, pristine(host.origin(pending)))
+
+
+def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
+    """Pulls the newest base of the origin's ref; the layers move to their newest too.
+
+    A base that is older than the present one is refused unless `allow_downgrade`.
+    """
+    pending = host.require_pending()
+    origin = host.origin(pending)
+    new, old = _pull(host, origin), host.base_commit(pending)
+    if new.timestamp < old.timestamp and not allow_downgrade:
+        raise LayerError(
+            f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
+            f"{new.timestamp} is before {old.checksum[:12]} of {old.timestamp}",
+            "--allow-downgrade takes it all the same",
+        )
+    return _anew(host, origin, new)
+
+
+def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] = ()) -> Change:
+    """Pulls another base, or the first one, and carries the requests over to it."""
+    pending = host.pending()
+    source = parse_source(refspec)
+    if pending is None:
+        origin = Origin(source)
+    else:
+        origin = replace(host.origin(pending), base=source, override_commit="")
+    return _anew(host, origin, _pull(host, origin), kernel_arguments)
+
+
+def rollback(host: Host) -> BootPlan:
+    """The deployment before the present default becomes default."""
+    return bootplan.rollback(host.sysroot.deployments(), host.stateroot)
+
+
+def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
+    """Fetches the metadata of every enabled repository; `force` forgets what is cached."""
+    if force:
+        cleaning.forget_metadata(host)
+    repositories = host.repositories()
+    if not repositories:
+        raise NotFound(
+            "no repository is enabled", "put a .repo file into /etc/yum.repos.d or use --repo-dir"
+        )
+    for repository in repositories:
+        fetch_metadata(repository, host.cache, host.reporter)
+        yield repository
+
+
+def _requests_of(
+    host: Host, origin: Origin, words: Sequence[str], idempotent: bool
+) -> tuple[Request, ...]:
+    """The requests that these words made; a package's name finds its NEVRA form too."""
+    found = [r for r in origin.requests if r.text in words]
+    unknown = sorted(set(words) - {r.text for r in found})
+    if unknown and not idempotent:
+        raise InvalidInput(
+            f"never asked for: {', '.join(unknown)}{_needed(host, unknown)}",
+            f"asked for is: {', '.join(r.text for r in origin.requests) or 'nothing'}",
+        )
+    return tuple(found)
+
+
+def _needed(host: Host, names: Sequence[str]) -> str:
+    """Which of the names are layered because others need them."""
+    pending = host.pending()
+    layered = {p.nevra.name for p in host.lock_of(pending).packages} if pending else set()
+    needed = [name for name in names if name in layered]
+    return f" ({', '.join(needed)}: layered because others need it)" if needed else ""
+
+
+def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:
+    base, lock = host.base_commit(pending), host.lock_of(pending)
+    with open_sources(host, base, lock, needs_repositories=False) as sources:
+        return prepare(host, after, base, sources)
+
+
+def _anew(host: Host, origin: Origin, base: Commit, kernel_arguments: Sequence[str] = ()) -> Change:
+    """The same requests on another base, with no package held back; ids stay."""
+    pending = host.pending()
+    ids = host.lock_of(pending).ids if pending else ()
+    wanted = bool(origin.requests)
+    with open_sources(host, base, Lock(ids=ids), needs_repositories=wanted) as sources:
+        return prepare(host, origin, base, sources, kernel_arguments=kernel_arguments)
+
+
+def _pull(host: Host, origin: Origin) -> Commit:
+    require_root()
+    source = origin.base
+    if not source.remote:
+        found = host.store.find_commit(source.ref)
+        if found is None:
+            raise NotFound(f"the sysroot's repository has no ref {source.ref}")
+        return host.store.read_commit(found)
+    host.reporter.step(f"Pulling {source}")
+    return host.store.read_commit(pull(host.store, source.remote, source.ref, host.reporter))
