@@ -1,0 +1,56 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.world import Machine, World, make_world, remove
+
+
+_MEMORY = Path("/dev/shm")  # noqa: S108  # a tmpfs of the machine's
+_WANTED = 6 << 30  # bytes
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests write in memory where there is room: every commit syncs its whole filesystem."""
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or config.option.basetemp is not None or not _MEMORY.is_dir():
+        return
+    if shutil.disk_usage(_MEMORY).free >= _WANTED:
+        config.option.basetemp = str(_MEMORY / f"layer-tests-{os.getpid()}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Memory is given back."""
+    folder = config.option.basetemp
+    if not hasattr(config, "workerinput") and folder and str(folder).startswith(str(_MEMORY)):
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A tiny world; tests that publish into it take `own_world`."""
+    with make_world(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture
+def own_world(tmp_path: Path) -> Iterator[World]:
+    """A tiny world of the test's own."""
+    folder = tmp_path / "world"
+    folder.mkdir()
+    with make_world(folder) as made:
+        yield made
+
+
+@pytest.fixture
+def machine(world: World, tmp_path: Path) -> Iterator[Machine]:
+    """A fresh machine on the tiny base."""
+    yield world.machine(tmp_path / "machine")
+    remove([tmp_path / "machine"])
