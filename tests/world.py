@@ -39,7 +39,7 @@ packages = ["tiny-release", "tiny-tools", "tiny-libc"]
 package = "tiny-kernel"
 arguments = ["root=/dev/vda", "quiet"]
 """
-TOOLS = ("/sbin/ldconfig", "/usr/bin/systemd-sysusers")
+TOOLS = ("/sbin/ldconfig", "/usr/bin/systemd-sysusers", "/bin/sh", "/bin/date", "/bin/rm")
 
 
 def tools_package() -> RpmSpec:

@@ -1,0 +1,160 @@
+"""The law: a derived commit is a function of base and lock, whatever was done before.
+
+A machine lives through any sequence of verbs; after each, a machine that was
+made this minute and is given the same base and the same lock must come to the
+same commit, bit for bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from layer import transaction, verbs
+from layer.host import Host
+from layer.lock import Lock
+from layer.model import Request, RequestKind
+from layer.origin import Origin, OstreeRef, with_requests
+from layer.store.sysroot import initialize as initialize_sysroot
+from testdata.distro.tiny import FileSpec, tiny_rpm
+from tests.world import REF, STATEROOT, Machine, World, base_packages, make_world, ostree, remove
+
+_MEMORY = Path("/dev/shm")
+NAMES = ("apple", "pear", "daemon", "web", "suid", "old-and-new", "omega", "alpha-too")
+# A longer search by hand: LAW_EXAMPLES=200 pytest tests/test_law.py
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "4"))
+
+
+def more_users(version: str):
+    """Packages whose users compete for numbers, so that exceptions come about."""
+    lines = "".join(f"u {name} -\n" for name in ("omega", "alfa", f"v{version}"))
+    return (
+        tiny_rpm(
+            "omega",
+            FileSpec("/usr/lib/sysusers.d/omega.conf", lines.encode()),
+            FileSpec("/usr/bin/omega", b"o", user="omega", group="alfa"),
+            version=version,
+        ),
+        tiny_rpm(
+            "alpha-too",
+            FileSpec("/usr/lib/sysusers.d/alpha-too.conf", b"u aaaa -\n"),
+            FileSpec("/usr/bin/alpha-too", b"a", user="aaaa", group="aaaa"),
+            version=version,
+        ),
+    )
+
+
+def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> tuple[str, Lock]:
+    """What a new machine makes of a base and a lock; its base comes from `used`'s repository."""
+    path = Path(tempfile.mkdtemp(dir=world.path, prefix="fresh-"))
+    try:
+        initialize_sysroot(path, STATEROOT)
+        repo = f"--repo={path}/ostree/repo"
+        ostree(repo, "pull-local", str(used.store.path), base)
+        host = Machine(path, world).host()
+        source = host.store.read_commit(base)
+        wanted = [Request(RequestKind.PACKAGE, str(p.nevra)) for p in lock.packages]
+        origin = with_requests(Origin(OstreeRef("", REF)), wanted)
+        with (
+            host.locked(),
+            transaction.open_sources(host, source, lock, needs_repositories=True) as sources,
+        ):
+            change = transaction.prepare(host, origin, source, sources)
+            deployment = transaction.apply(host, change)
+        host = Machine(path, world).host()
+        return deployment.checksum, host.lock_of(host.require_pending())
+    finally:
+        remove([path])
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Verbs in any order on one machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.checked = ""
+
+    @initialize()
+    def a_machine(self) -> None:
+        folder = _MEMORY if _MEMORY.is_dir() else None
+        path = Path(tempfile.mkdtemp(prefix="law-", dir=folder))
+        self.stack.callback(shutil.rmtree, path)
+        self.stack.callback(lambda: remove([path / "machine"]))
+        (path / "world").mkdir()
+        self.world = self.stack.enter_context(make_world(path / "world"))
+        self.world.publish(*more_users("1"))
+        self.machine = self.world.machine(path / "machine")
+        self.versions = itertools.count(2)
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    def requested(self) -> list[str]:
+        host = self.machine.host()
+        return [r.text for r in host.origin(host.require_pending()).requests]
+
+    @rule(names=st.sets(st.sampled_from(NAMES), min_size=1, max_size=4))
+    def install(self, names: set[str]) -> None:
+        self.machine.apply(lambda host: verbs.install(host, sorted(names), idempotent=True))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.requested())
+    def uninstall(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.requested())))
+        self.machine.uninstall(name)
+
+    @rule()
+    def reset(self) -> None:
+        self.machine.reset()
+
+    @rule()
+    def upgrade(self) -> None:
+        self.machine.apply(verbs.upgrade)
+
+    @rule()
+    @precondition(lambda self: len(self.machine.host().sysroot.deployments()) > 1)
+    def rollback(self) -> None:
+        host = self.machine.host()
+        with host.locked():
+            host.sysroot.write(verbs.rollback(host))
+
+    @rule()
+    def a_newer_base_appears(self) -> None:
+        self.world.publish(*base_packages(str(next(self.versions))))
+        self.world.compose()
+
+    @rule()
+    def newer_packages_appear(self) -> None:
+        version = str(next(self.versions))
+        newer = tiny_rpm("old-and-new", "/usr/bin/old-and-new", version=version)
+        self.world.publish(newer, *more_users(version))
+
+    @invariant()
+    def commit_follows_from_base_and_lock(self) -> None:
+        host = self.machine.host()
+        pending = host.require_pending()
+        if pending.checksum == self.checked:
+            return
+        lock, base = host.lock_of(pending), host.base_commit(pending)
+        fresh = commit_of_fresh_machine(self.world, host, base.checksum, lock)
+        assert fresh == (pending.checksum, lock)
+        self.checked = pending.checksum
+
+
+AnyHistory.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=10,
+    deadline=None,
+    derandomize="LAW_EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+TestAnyHistory = AnyHistory.TestCase
