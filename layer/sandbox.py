@@ -13,10 +13,12 @@ from __future__ import annotations
 import os
 import selectors
 import shlex
+import signal
 import stat
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -123,12 +125,12 @@ def run(
             if not is_timeout:
                 is_timeout = not _has_ended(process, timeout)
         except BaseException:
-            process.kill()
+            _kill(process)
             _collect(pipe, _DYING, keep)
             process.wait()
             raise
         if is_timeout:
-            process.kill()
+            _kill(process)
             output += _collect(pipe, _DYING, keep)[0]
     return Finished(process.wait(), output.decode(errors="replace"), is_timeout)
 
@@ -256,7 +258,9 @@ class Sandbox:
             *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
             *_environment(command, options),
             *_places(overlay, str(self._point / overlay.name / "merged"), options.space),
-            *(["--proc", "/proc"] if command.needs_proc else []),
+            # bubblewrap takes /proc/sys for unwritable, as its mode says; but root without any
+            # capability may write the files below it, core_pattern of the whole machine too.
+            *(["--proc", "/proc", "--remount-ro", "/proc"] if command.needs_proc else []),
             *(
                 word
                 for host, inside in options.extra_binds
@@ -359,6 +363,13 @@ def _collect(pipe: IO[bytes], timeout: float | None, keep: int) -> tuple[bytes, 
             output += chunk
             if len(output) > 2 * keep:
                 del output[:-keep]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kills the process and its children; it leads a group of its own."""
+    if process.returncode is None:  # else the number may be another's by now
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _has_ended(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
