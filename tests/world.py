@@ -39,6 +39,8 @@ packages = ["tiny-release", "tiny-tools", "tiny-libc"]
 package = "tiny-kernel"
 arguments = ["root=/dev/vda", "quiet"]
 """
+# A real and small library that no program of the tiny base has: ldconfig lists it.
+LIBRARY = "/lib/x86_64-linux-gnu/libutil.so.1"
 TOOLS = ("/sbin/ldconfig", "/usr/bin/systemd-sysusers", "/bin/sh", "/bin/date", "/bin/rm")
 
 
@@ -97,7 +99,9 @@ def layer_packages() -> tuple[RpmSpec, ...]:
         tiny_rpm("apple", "/usr/bin/apple", requires=("libseed",), arch="x86_64"),
         tiny_rpm("pear", "/usr/bin/pear", requires=("libseed",), arch="x86_64"),
         tiny_rpm(
-            "libseed", FileSpec("/usr/lib/libseed.so.1", b"seed\n", mode=0o755), arch="x86_64"
+            "libseed",
+            FileSpec(f"/usr{LIBRARY}", Path(LIBRARY).read_bytes(), mode=0o755),
+            arch="x86_64",
         ),
         tiny_rpm(
             "daemon",
