@@ -147,7 +147,9 @@ class _Import:
     def commit(self, checksum: str) -> PackageTree:
         """Adds what layer itself puts into the tree, and makes the commit."""
         nevra = self._header.nevra
-        placement = place(self._header, frozenset(self._declared))
+        placement = self._placement
+        if self._declared:
+            placement = place(self._header, frozenset(self._declared))
         if placement.tmpfiles:
             lines = placement.tmpfiles.encode()
             self._put_file(tmpfiles_path(nevra.name), lines)

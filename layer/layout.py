@@ -298,7 +298,7 @@ class _Placing:
 
     def _set_line(self, kind: str, path: str, attributes: str, argument: str = "") -> None:
         if path not in self._declared:
-            self._lines.setdefault(path, tmpfiles.line(kind, path, attributes, argument))
+            self._lines.setdefault(path, tmpfiles.format_line(kind, path, attributes, argument))
 
     def _put(self, file: PackageFile, path: str) -> None:
         if self._take(file, path):

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import re
 
-# systemd unquotes a field and resolves C escapes, then expands %-specifiers; of the
-# argument (the rest of the line) it resolves escapes only. Escapes are right in both.
-_SPECIAL = re.compile(r"[\s\\\"'\x00-\x1f\x7f]")
+# What systemd 252 does, seen: fields are unquoted, and a backslash only takes the meaning from
+# the next character; the argument, which is the rest of the line, is not unquoted, and
+# C escapes are resolved in it. In both, specifiers begin with %.
+_NEEDS_QUOTES = re.compile(r"[\s\"'\\]")
+_TO_ESCAPE = re.compile(r"[\s\\\x00-\x1f\x7f]", re.ASCII)
+
 _FIELD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\])+""")
-_QUOTED = re.compile(r"""(\\.)|["']""", re.DOTALL)
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3})|(.))", re.DOTALL)
-_LETTERS = {
-    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "s": " ", "t": "\t", "v": "\v",
-}  # fmt: skip
+_QUOTE = re.compile(r"""\\(.)|["']""")
 
 # The types that make their path where it is missing; the others adjust, clean or remove.
 _MAKERS = frozenset("fFwdDvqQpLcbC")
 
 
-def escape(text: str) -> str:
-    """A path or an argument so that systemd reads exactly `text`."""
-    return _SPECIAL.sub(_hexadecimal, text).replace("%", "%%")
-
-
-def line(kind: str, path: str, attributes: str, argument: str = "") -> str:
-    """One line; `path` is absolute, `attributes` are mode, user and group, and are not escaped."""
-    tail = f" - {escape(argument)}" if argument else ""
-    return f"{kind} {escape(path)} {attributes}{tail}\n"
+def format_line(kind: str, path: str, attributes: str, argument: str = "") -> str:
+    """One line; `attributes` are mode, user and group, and are written as they are."""
+    tail = f" - {_escape(argument)}" if argument else ""
+    return f"{kind} {_quote(path)} {attributes}{tail}\n"
 
 
 def declared_paths(text: str) -> frozenset[str]:
@@ -41,23 +35,21 @@ def declared_paths(text: str) -> frozenset[str]:
     return frozenset(paths)
 
 
-def _hexadecimal(found: re.Match[str]) -> str:
-    # Blanks outside ASCII are none to systemd.
-    character = found[0]
-    return f"\\x{ord(character):02x}" if character.isascii() else character
+def _quote(path: str) -> str:
+    path = path.replace("%", "%%")
+    if not _NEEDS_QUOTES.search(path):
+        return path
+    inside = path.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{inside}"'
+
+
+def _escape(argument: str) -> str:
+    escaped = _TO_ESCAPE.sub(lambda found: f"\\x{ord(found[0]):02x}", argument)
+    return escaped.replace("%", "%%")
 
 
 def _unquote(field: str) -> str:
-    without = _QUOTED.sub(lambda found: found[1] or "", field)
-    return _ESCAPE.sub(_resolve, without)
-
-
-def _resolve(found: re.Match[str]) -> str:
-    if found[1]:
-        return chr(int(found[1], 16))
-    if found[2]:
-        return chr(int(found[2], 8))
-    return _LETTERS.get(found[3], found[3])
+    return _QUOTE.sub(lambda found: found[1] or "", field)
 
 
 def _normal(path: str) -> str:

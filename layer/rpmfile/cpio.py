@@ -6,8 +6,12 @@ a file is larger than 4 GiB, and always in packages of version 6.
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from layer.errors import PackageRefused
+from layer.layout import shown
 
 _NEWC = (b"070701", b"070702")
 _STRIPPED = b"07070X"
@@ -17,10 +21,6 @@ _STRIPPED_HEADER = 14
 _TRAILER = b"TRAILER!!!"
 _LONGEST_NAME = 1 << 16
 _LONGEST_TAIL = 1 << 16
-
-
-class Short(Exception):
-    """The archive ends too early, or holds what is no entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,13 @@ class Entry:
 
 
 class Reader:
-    """Takes an archive apart in one pass; holds no more than one chunk."""
+    """Takes an archive apart in one pass; holds no more than one chunk.
 
-    def __init__(self, read: Callable[[int], bytes], chunk: int) -> None:
+    PackageRefused, naming `package`, where the archive is none or ends too early.
+    """
+
+    def __init__(self, package: str, read: Callable[[int], bytes], chunk: int) -> None:
+        self._package = package
         self._read = read
         self._chunk = chunk
         self._buffer = b""
@@ -50,22 +54,22 @@ class Reader:
         self._skip_padding()
         magic = self._take(_MAGIC)
         if magic == _STRIPPED:
-            index = _number(self._take(_STRIPPED_HEADER - _MAGIC))
+            index = self._number(self._take(_STRIPPED_HEADER - _MAGIC))
             self._skip_padding()
             return Entry(None, index=index)
         if magic not in _NEWC:
-            raise Short(f"{magic!r} is not the beginning of an entry")
+            raise self._damaged(f"{magic!r} is not the beginning of an entry")
         header = self._take(_NEWC_HEADER - _MAGIC)
-        length = _number(header[88:96])
+        length = self._number(header[88:96])
         if not 0 < length <= _LONGEST_NAME:
-            raise Short(f"a name of {length} bytes")
+            raise self._damaged(f"a name of {length} bytes")
         name = self._take(length)
         self._skip_padding()
         if name[-1:] != b"\0" or b"\0" in name[:-1]:
-            raise Short("a name is not terminated")
+            raise self._damaged("a name is not terminated")
         if name[:-1] == _TRAILER:
             return None
-        return Entry(name[:-1], mode=_number(header[8:16]), size=_number(header[48:56]))
+        return Entry(name[:-1], mode=self._number(header[8:16]), size=self._number(header[48:56]))
 
     def content(self, size: int) -> Iterator[bytes]:
         """`size` bytes of the current entry, in chunks; to be taken to the end."""
@@ -80,13 +84,13 @@ class Reader:
             yield piece
 
     def check_end(self) -> None:
-        """After the trailer there may be zeros, and nothing else; Short otherwise."""
+        """After the trailer there may be zeros, and nothing else."""
         tail = 0
         rest = self._buffer[self._start :]
         while rest:
             tail += len(rest)
             if rest.strip(b"\0") or tail > _LONGEST_TAIL:
-                raise Short("something follows its end")
+                raise self._damaged("something follows its end")
             rest = self._decompressed()
 
     def _take(self, size: int) -> bytes:
@@ -107,7 +111,7 @@ class Reader:
         while have < size:
             piece = self._decompressed()
             if not piece:
-                raise Short("it ends too early")
+                raise self._damaged("it ends too early")
             pieces.append(piece)
             have += len(piece)
         self._buffer = b"".join(pieces)
@@ -118,14 +122,14 @@ class Reader:
             return self._read(self._chunk)
         except OSError as error:
             # rpm's words for what its decompressors say.
-            raise Short(str(error)) from error
+            raise self._damaged(str(error)) from error
 
+    def _number(self, text: bytes) -> int:
+        # int() would take signs, blanks, underscores and 0x too.
+        try:
+            return int.from_bytes(binascii.unhexlify(text), "big")
+        except binascii.Error:
+            raise self._damaged(f"{text!r} is not a number") from None
 
-def _number(text: bytes) -> int:
-    # int() would take signs, blanks and underscores too.
-    if not text.isalnum():
-        raise Short(f"{text!r} is not a number")
-    try:
-        return int(text, 16)
-    except ValueError:
-        raise Short(f"{text!r} is not a number") from None
+    def _damaged(self, fact: str) -> PackageRefused:
+        return PackageRefused(f"{self._package}: its payload is damaged: {shown(fact)}")

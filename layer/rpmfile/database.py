@@ -87,7 +87,8 @@ def write_database(
     source: Path | None, destination: Path, blobs: Sequence[bytes], *, timestamp: int
 ) -> None:
     """Makes `rpmdb.sqlite` in the empty directory `destination`: that of `source`, and the packages
-    whose headers are `blobs`, in their order, installed at `timestamp` (seconds).
+    whose headers are `blobs`, in their order, installed at `timestamp` (seconds; rpm counts one
+    on for each package).
 
     The same arguments give the same bytes, whatever the machine is configured to.
     """

@@ -18,8 +18,6 @@ from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
 
 # rpm prints what it finds wrong to stderr by itself; our exceptions say it.
 rpm.setVerbosity(rpm.RPMLOG_EMERG)
-# Opening a database makes rpm take over SIGINT, SIGTERM and others, and exit() in its handler.
-rpm.setInterruptSafety(False)
 
 _LEAD = b"\xed\xab\xee\xdb"
 
@@ -50,6 +48,10 @@ _SCRIPTLETS: tuple[tuple[str, str | int, str | int], ...] = (
     ("verify", "verifyscript", "verifyscriptprog"),
 )
 _TRIGGERS = ("trigger", "filetrigger", "transfiletrigger")
+# RPMSENSE_TRIGGERIN and its like. rpm's own words for them (`triggertype`), like all tags that it
+# computes instead of reading them, end the process on a header made to do so.
+_TRIGGER_KINDS = ((1 << 16, "in"), (1 << 17, "un"), (1 << 18, "postun"), (1 << 25, "prein"))
+_SENSES = ((rpm.RPMSENSE_LESS, "<"), (rpm.RPMSENSE_GREATER, ">"), (rpm.RPMSENSE_EQUAL, "="))
 
 
 def read_header(path: Path) -> PackageHeader:
@@ -102,11 +104,11 @@ def _read(descriptor: int, name: str) -> PackageHeader:
             nevra=nevra,
             files=_files(header),
             scriptlets=tuple(_scriptlets(header)),
-            provides=tuple(header["providenevrs"]),
+            provides=tuple(_provides(header)),
             digest_algorithm=_digest_algorithm(header["filedigestalgo"] or 1),
             payload_codec=_payload_codec(header),
             payload_digests=_payload_digests(header),
-            installed_size=int(header["longsize"] or 0),
+            installed_size=int(header["size"] or header["longsize"] or 0),
             build_time=int(header["buildtime"] or 0),
             blob=os.pread(descriptor, size, 0),
         )
@@ -117,7 +119,7 @@ def _translated(name: str) -> Iterator[None]:
     """What a header may hold and rpm hands over as it is: other types, counts and numbers."""
     try:
         yield
-    except (ValueError, TypeError, IndexError, rpm.error, InvalidInput) as error:
+    except (ValueError, TypeError, LookupError, rpm.error, InvalidInput) as error:
         raise PackageRefused(f"{name}: its header makes no sense: {shown(str(error))}") from error
 
 
@@ -163,7 +165,7 @@ def _files(header: Any) -> tuple[PackageFile, ...]:
         inodes,
         header["fileusername"],
         header["filegroupname"],
-        header["longfilesizes"],
+        header["filesizes"] or header["longfilesizes"],
         header["filemtimes"],
         header["filedigests"],
         header["filelinktos"],
@@ -180,7 +182,7 @@ def _files(header: Any) -> tuple[PackageFile, ...]:
             size=size,
             mtime=mtime,
             digest=digest,
-            link_to=target if stat.S_ISLNK(mode) else "",
+            link_to=link if stat.S_ISLNK(mode) else "",
             link_group=groups.get(inode, 0) if _can_be_linked(mode, flag) else 0,
             color=color,
             capabilities=caps,
@@ -188,7 +190,7 @@ def _files(header: Any) -> tuple[PackageFile, ...]:
             is_ghost=bool(flag & rpm.RPMFILE_GHOST),
             is_doc=bool(flag & rpm.RPMFILE_DOC),
         )
-        for path, mode, flag, inode, user, group, size, mtime, digest, target, color, caps in columns
+        for path, mode, flag, inode, user, group, size, mtime, digest, link, color, caps in columns
     )
 
 
@@ -223,9 +225,22 @@ def _scriptlets(header: Any) -> Iterator[Scriptlet]:
         bodies = header[f"{family}scripts"]
         if bodies:
             programs = header[f"{family}scriptprog"]
-            kinds = header[f"{family}type"]
-            for body, program, kind in zip(bodies, programs, kinds, strict=True):
-                yield Scriptlet(f"{family}{kind}", program, body)
+            kinds = _trigger_kinds(header, family)
+            for number, (body, program) in enumerate(zip(bodies, programs, strict=True)):
+                yield Scriptlet(f"{family}{kinds[number]}", program, body)
+
+
+def _trigger_kinds(header: Any, family: str) -> dict[int, str]:
+    """When each of the scripts would run; all conditions of one script say the same."""
+    pairs = zip(header[f"{family}index"], header[f"{family}flags"], strict=True)
+    return {index: kind for index, flags in pairs for bit, kind in _TRIGGER_KINDS if flags & bit}
+
+
+def _provides(header: Any) -> Iterator[str]:
+    columns = (header["providename"], header["provideflags"], header["provideversion"])
+    for name, flags, version in zip(*columns, strict=True):
+        sense = "".join(sign for bit, sign in _SENSES if flags & bit)
+        yield f"{name} {sense} {version}" if sense else name
 
 
 def _words(value: str | list[str] | None) -> str:

@@ -17,7 +17,7 @@ import rpm
 from layer.errors import NotFound, PackageRefused
 from layer.layout import shown
 from layer.model import PackageFile, PackageHeader
-from layer.rpmfile.cpio import Entry, Reader, Short
+from layer.rpmfile.cpio import Entry, Reader
 
 _CHUNK = 1 << 18  # bytes
 
@@ -84,10 +84,7 @@ def _read_archive(file: Any, header: PackageHeader) -> Iterator[PayloadFile]:
             data: bytes = stream.read(size)
             return data
 
-        try:
-            yield from _Unpacking(header, Reader(read, _CHUNK)).run()
-        except Short as error:
-            raise PackageRefused(f"{header.nevra}: its payload is damaged: {error}") from error
+        yield from _Unpacking(header, Reader(str(header.nevra), read, _CHUNK)).run()
 
 
 class _Unpacking:
