@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
 
 import click
@@ -46,6 +47,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command line and exits: 0 done, 1 error, 2 usage, 77 unchanged where asked for."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
     try:
         status = cli.main(arguments, prog_name="layer", standalone_mode=False)
     except click.ClickException as error:

@@ -135,7 +135,11 @@ class Host:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the sysroot's lock; needs root."""
+        """Holds the sysroot's lock; needs root.
+
+        An interruption that came too late, when what boots was changed, is a
+        LayerError that says so.
+        """
         require_root()
         with self.sysroot.lock(
             wait=self.options.wait,
@@ -143,7 +147,15 @@ class Host:
                 f"waiting: another program works on {self.sysroot.path}"
             ),
         ):
-            yield
+            try:
+                yield
+            except KeyboardInterrupt as error:
+                if not self.sysroot.has_written:
+                    raise
+                raise LayerError(
+                    "interrupted, but what boots next was changed already",
+                    "`layer status` shows it; `layer rollback` goes back",
+                ) from error
 
     def _state(self, deployment: Deployment) -> DeploymentState:
         origin = self.origin(deployment)

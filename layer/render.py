@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from layer.change import Change
-from layer.model import BootPlan, PackageHeader, Request, Selection
+from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.status import DeploymentState
+from layer.words import count
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SCRIPTLETS_OF_ERASE = {"preun", "postun", "verify", "triggerun", "triggerpostun", "preuntrans"}
@@ -17,9 +18,11 @@ _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 def change(item: Change) -> str:
     """The plan: all that will happen, and what will not although a package wants it."""
-    parts = [_base(item), _packages(item), _removed(item), _moved(item), _inactive(item)]
-    parts += [_sizes(item), _triggers(item), _privileged(item.headers), _units(item.headers)]
-    parts += [_scriptlets(item.headers), _leftovers(item)]
+    parts = [_base(item), _requests(item), _packages(item), _removed(item), _moved(item)]
+    parts.append(_inactive(item))
+    brought = [h for h in item.headers if h.nevra in _brought(item)]
+    parts += [_sizes(item), _triggers(item), _privileged(brought), _units(brought)]
+    parts += [_scriptlets(brought), _leftovers(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -39,12 +42,12 @@ def boot_plan(plan: BootPlan) -> str:
     return "\n".join(["Boot order:", *table(rows)])
 
 
-def size(count: int) -> str:
+def size(number: int) -> str:
     """A number of bytes in powers of 1,000, such as `1.3 MB`."""
-    value = float(count)
+    value = float(number)
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:
-            return f"{count} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+            return f"{number} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("the last unit takes all")
 
@@ -77,6 +80,25 @@ def _version(version: object) -> str:
     return f", version {version}," if version else ""
 
 
+def _requests(item: Change) -> list[str]:
+    """Requests that come and go; those that new packages answer are shown with these."""
+    before = set(item.before.requests if item.before else ())
+    answered = {
+        r for s in item.resolution.selections if s.package.nevra in item.added for r in s.requests
+    }
+    inactive = set(item.resolution.inactive)
+    come = set(item.after.requests) - before - answered - inactive
+    gone = before - set(item.after.requests)
+    return [
+        f"{what}: {', '.join(sorted(request.text for request in requests))}."
+        for what, requests in (
+            ("Asked for, and layered already", come),
+            ("No longer asked for", gone),
+        )
+        if requests
+    ]
+
+
 def _packages(item: Change) -> list[str]:
     added = set(item.added)
     chosen = [s for s in item.resolution.selections if s.package.nevra in added]
@@ -95,7 +117,7 @@ def _packages(item: Change) -> list[str]:
                 _why(selection),
             )
         )
-    return [f"Installing {_count(len(chosen), 'package')}:", *table(rows)]
+    return [f"Installing {count(len(chosen), 'package')}:", *table(rows)]
 
 
 def _why(selection: Selection) -> str:
@@ -113,14 +135,14 @@ def _removed(item: Change) -> list[str]:
     if not item.removed:
         return []
     lines = [f"  {nevra}" for nevra in item.removed]
-    return [f"Removing {_count(len(item.removed), 'package')}:", *lines]
+    return [f"Removing {count(len(item.removed), 'package')}:", *lines]
 
 
 def _moved(item: Change) -> list[str]:
     if not item.moved:
         return []
     rows = [(old.name, old.evr, "->", new.evr) for old, new in item.moved]
-    return [f"Changing {_count(len(item.moved), 'package')}:", *table(rows)]
+    return [f"Changing {count(len(item.moved), 'package')}:", *table(rows)]
 
 
 def _inactive(item: Change) -> list[str]:
@@ -130,8 +152,13 @@ def _inactive(item: Change) -> list[str]:
     return ["In the base already, so kept as an inactive request:", *lines]
 
 
+def _brought(item: Change) -> set[Nevra]:
+    """The packages that are new or another file than before."""
+    return {*item.added, *(new for _, new in item.moved)}
+
+
 def _sizes(item: Change) -> list[str]:
-    changed = {*item.added, *(new for _, new in item.moved)}
+    changed = _brought(item)
     if not changed:
         return []
     disk = sum(
@@ -184,9 +211,9 @@ def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:
         for scriptlet in header.scriptlets:
             if scriptlet.slot in _SCRIPTLETS_OF_ERASE:
                 continue
-            count = len(scriptlet.body.strip().splitlines())
+            number = len(scriptlet.body.strip().splitlines())
             lines.append(
-                f"  {header.nevra.name}: %{scriptlet.slot}, {_count(count, 'line')} "
+                f"  {header.nevra.name}: %{scriptlet.slot}, {count(number, 'line')} "
                 f"of {scriptlet.interpreter}"
             )
     return ["Scriptlets that are not run:", *sorted(lines)] if lines else []
@@ -229,7 +256,3 @@ def _state(state: DeploymentState) -> list[str]:
 def _time(seconds: int) -> str:
     when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -38,9 +38,11 @@ from layer.origin import Origin, format_origin
 from layer.rpmfile.header import read_header
 from layer.solver.resolve import classify, resolve
 from layer.store.objects import OstreeStore
+from layer.store.remote import set_remote_ref
 from layer.store.trees import lookup
 from layer.triggers.format import Trigger
 from layer.triggers.match import fires
+from layer.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def prepare(
         headers=headers,
         to_fetch=tuple(to_fetch),
         triggers=_will_fire(host.store, base, headers, host.triggers()),
-        leftovers=_leftovers(host, pending, gone),
+        leftovers=_leftovers(host, gone),
         kernel_arguments=tuple(kernel_arguments) or _kernel_arguments(host, base),
     )
 
@@ -153,21 +155,28 @@ def apply(host: Host, change: Change) -> Deployment:
     """Makes the change: fetches, imports, assembles, commits, and at last deploys.
 
     Must be called with the host's lock held since `prepare`. Whatever happens
-    before its last step leaves the machine booting as before.
+    before its last step leaves refs and deployments as they were, and the
+    machine booting as before.
     """
     require_root()
-    _import(host, change)
-    checksum = _commit(host, change)
-    host.reporter.step("Deploying")
-    deployments = host.sysroot.deployments()
-    new = NewDeployment(
-        stateroot=host.stateroot,
-        checksum=checksum,
-        origin=format_origin(change.after),
-        merge=bootplan.merge_source(deployments, host.stateroot),
-        kernel_arguments=change.kernel_arguments,
-    )
-    return host.sysroot.write(bootplan.deploy(deployments, new))[0]
+    with _refs_kept_on_failure(host):
+        files = _import(host, change)
+        checksum = _commit(host, change)
+        host.reporter.step("Deploying")
+        deployments = host.sysroot.deployments()
+        new = NewDeployment(
+            stateroot=host.stateroot,
+            checksum=checksum,
+            origin=format_origin(change.after),
+            merge=bootplan.merge_source(deployments, host.stateroot),
+            kernel_arguments=change.kernel_arguments,
+        )
+        deployed = host.sysroot.write(bootplan.deploy(deployments, new))[0]
+    if change.base != change.previous_base and change.after.base.remote:
+        set_remote_ref(host.store, str(change.after.base), change.base.checksum)
+    for path in files:
+        path.unlink(missing_ok=True)
+    return deployed
 
 
 def packages_of(resolution: Resolution) -> tuple[Package, ...]:
@@ -224,12 +233,11 @@ def _previous_ids(host: Host, change: Change) -> dict[str, int]:
     return {**present, **dict(change.lock.ids)}
 
 
-def _leftovers(
-    host: Host, pending: Deployment | None, gone: Sequence[LockedPackage]
-) -> tuple[Leftover, ...]:
-    if pending is None:
+def _leftovers(host: Host, gone: Sequence[LockedPackage]) -> tuple[Leftover, ...]:
+    merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
+    if merge is None:
         return ()
-    return find_leftovers(host.store, pending, host.sysroot.var(host.stateroot), gone)
+    return find_leftovers(host.store, merge, host.sysroot.var(host.stateroot), gone)
 
 
 def _kernel_arguments(host: Host, base: Commit) -> tuple[str, ...]:
@@ -237,14 +245,31 @@ def _kernel_arguments(host: Host, base: Commit) -> tuple[str, ...]:
     return merge.kernel_arguments if merge else base_kernel_arguments(host.store, base.root)
 
 
-def _import(host: Host, change: Change) -> None:
-    """Fetches and unpacks what is not in the store; durable on its own, so never done twice."""
+@contextmanager
+def _refs_kept_on_failure(host: Host) -> Iterator[None]:
+    """Takes away the refs that came since, unless the boot entries came to need them.
+
+    Downloads stay in the cache, so that trying again fetches nothing twice.
+    """
+    before = host.store.refs("layer")
+    try:
+        yield
+    except BaseException:
+        if not host.sysroot.has_written:
+            with host.store.transaction():
+                for ref in sorted(set(host.store.refs("layer")) - set(before)):
+                    host.store.set_ref(ref, None)
+        raise
+
+
+def _import(host: Host, change: Change) -> tuple[Path, ...]:
+    """Fetches and unpacks what is not in the store; returns the downloads."""
     if not change.to_fetch:
-        return
+        return ()
     downloads = host.cache / "packages"
     files = fetch_packages(change.to_fetch, host.repositories(), downloads, host.reporter)
     planned = {h.nevra: h for h in change.headers}
-    host.reporter.step(f"Importing {len(files)} packages")
+    host.reporter.step(f"Importing {count(len(files), 'package')}")
     with host.store.transaction():
         for package, path in sorted(files.items(), key=lambda item: item[0].nevra):
             header = read_header(path)
@@ -254,8 +279,7 @@ def _import(host: Host, change: Change) -> None:
                     "its repository changed meanwhile; run the command again",
                 )
             import_package(host.store, path, header, checksum=package.checksum)
-    for path in files.values():
-        path.unlink(missing_ok=True)
+    return tuple(files.values())
 
 
 def _commit(host: Host, change: Change) -> str:

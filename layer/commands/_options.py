@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ def carry_out(
         if purge:
             for path in leftovers.purge(plan.leftovers):
                 click.echo(f"Removed {path}")
-    click.echo(REBOOT)
+        click.echo(REBOOT)
     return 0
 
 
@@ -129,6 +130,7 @@ def confirm(*, assumeyes: bool) -> None:
     """Asks a person at a terminal; without one, only -y is a yes."""
     if assumeyes:
         return
-    if not click.get_text_stream("stdin").isatty():
-        raise LayerError("nobody is here to say yes", "-y says yes beforehand")
-    click.confirm("Is this all right?", default=False, abort=True)
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise LayerError("nobody is here to say yes; nothing has changed", "-y says yes beforehand")
+    if not click.confirm("Is this all right?", default=False):
+        raise LayerError("the answer is no; nothing has changed")

@@ -29,4 +29,4 @@ def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
         click.echo(render.boot_plan(plan))
         confirm(assumeyes=assumeyes)
         host.sysroot.write(plan)
-    click.echo(REBOOT)
+        click.echo(REBOOT)

@@ -129,9 +129,12 @@ class OstreeStore:
         return str(checksum)
 
     def set_ref(self, ref: str, checksum: str | None) -> None:
-        """Makes `ref` name that commit, at the end of the transaction; None takes it away."""
+        """Makes `ref` name that commit, at the end of the transaction; None takes it away.
+
+        It may be one of a remote, `REMOTE:REF`.
+        """
         with translated(f"cannot set {ref}"):
-            self.repo.transaction_set_ref(None, ref, checksum)
+            self.repo.transaction_set_refspec(ref, checksum)
 
     def write_detached_metadata(self, checksum: str, values: Mapping[str, str | int]) -> None:
         """Notes beside a commit that are no part of it: who made it and when."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from layer.errors import InvalidInput, NotFound, RepositoryError
 from layer.report import Reporter
-from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
 
 
@@ -55,6 +57,7 @@ def remote_url(store: OstreeStore, name: str) -> str:
 def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
     """Fetches the newest commit of `ref` with all it lacks here; returns its checksum.
 
+    The ref itself stays as it was: it moves when the commit is deployed.
     RepositoryError names the remote and its URL. What was fetched before an
     interruption is kept and not fetched again.
     """
@@ -66,18 +69,38 @@ def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
         )
     progress = OSTree.AsyncProgress.new()
     progress.connect("changed", lambda it: _tell(reporter, f"{remote}:{ref}", it))
-    try:
-        store.repo.pull(remote, [ref], OSTree.RepoPullFlags.NONE, progress, None)
-        _, checksum = store.repo.resolve_rev(f"{remote}:{ref}", False)
-    except GLib.Error as error:
-        url = remote_url(store, remote)
-        raise RepositoryError(
-            f"cannot pull {ref} from remote {remote} ({url}): {error.message}",
-            "is the server up, and does it have that ref?",
-        ) from error
-    finally:
-        progress.finish()
+    with _ref_kept(store, remote, ref), interruptible() as cancellable:
+        try:
+            store.repo.pull(remote, [ref], OSTree.RepoPullFlags.NONE, progress, cancellable)
+            _, checksum = store.repo.resolve_rev(f"{remote}:{ref}", False)
+        except GLib.Error as error:
+            url = remote_url(store, remote)
+            raise RepositoryError(
+                f"cannot pull {ref} from remote {remote} ({url}): {error.message}",
+                "is the server up, and does it have that ref?",
+            ) from error
+        finally:
+            progress.finish()
     return str(checksum)
+
+
+@contextmanager
+def _ref_kept(store: OstreeStore, remote: str, ref: str) -> Iterator[None]:
+    """Puts the ref back at the end: a plan that nobody said yes to changes none."""
+    before = store.find_commit(f"{remote}:{ref}")
+    try:
+        yield
+    finally:
+        if store.find_commit(f"{remote}:{ref}") != before:
+            with translated(f"cannot set {remote}:{ref}"):
+                store.repo.set_ref_immediate(remote, ref, before, None)
+
+
+def set_remote_ref(store: OstreeStore, refspec: str, checksum: str) -> None:
+    """Says that `checksum` is what we have of a remote's ref, as `ostree pull` does."""
+    remote, _, ref = refspec.partition(":")
+    with translated(f"cannot set {refspec}"):
+        store.repo.set_ref_immediate(remote, ref, checksum, None)
 
 
 def _import_keys(repo: Any, name: str, keys: Path) -> None:

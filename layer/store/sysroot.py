@@ -10,7 +10,7 @@ from typing import Any
 
 from layer.errors import Busy, NotFound, StoreError
 from layer.model import BootPlan, Deployment, NewDeployment
-from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, uninterrupted
 from layer.store.objects import OstreeStore
 
 _LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
@@ -18,10 +18,14 @@ _UNLOCKED_NONE = OSTree.DeploymentUnlockedState.NONE
 
 
 class Sysroot:
-    """A physical root with an OSTree repository, stateroots and deployments."""
+    """A physical root with an OSTree repository, stateroots and deployments.
+
+    `has_written`: it has changed what boots.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.has_written = False
         self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
         if not (path / "ostree/repo").is_dir():
             raise NotFound(
@@ -78,20 +82,23 @@ class Sysroot:
         """Makes the new deployments and then, in one step, the boot entries; no clean-up.
 
         The single act of this program that changes what boots. Until its last
-        step the machine boots as before.
+        step the machine boots as before, and that step is not interrupted.
         """
         current = self._sysroot.get_deployments()
-        with translated("cannot deploy"):
-            wanted = [
-                self._deploy(item, current)
-                if isinstance(item, NewDeployment)
-                else current[item.index]
-                for item in plan.deployments
-            ]
+        with translated("cannot deploy"), self._unmade_on_failure(plan):
+            with interruptible() as cancellable:
+                wanted = [
+                    self._deploy(item, current, cancellable)
+                    if isinstance(item, NewDeployment)
+                    else current[item.index]
+                    for item in plan.deployments
+                ]
             options = OSTree.SysrootWriteDeploymentsOpts()
             options.do_postclean = False
-            self._sysroot.write_deployments_with_options(wanted, options, None)
-            self._sysroot.load(None)
+            with uninterrupted():
+                self._sysroot.write_deployments_with_options(wanted, options, None)
+                self.has_written = True
+                self._sysroot.load(None)
         return self.deployments()
 
     def clean_up(self) -> None:
@@ -99,12 +106,23 @@ class Sysroot:
         with translated("cannot clean up"):
             self._sysroot.cleanup(None)
 
-    def _deploy(self, new: NewDeployment, current: list[Any]) -> Any:
+    @contextmanager
+    def _unmade_on_failure(self, plan: BootPlan) -> Iterator[None]:
+        """Removes the checkouts that were made when no boot entry came to name them."""
+        try:
+            yield
+        except BaseException:
+            if not self.has_written and any(isinstance(d, NewDeployment) for d in plan.deployments):
+                with uninterrupted():
+                    self._sysroot.prepare_cleanup(None)
+            raise
+
+    def _deploy(self, new: NewDeployment, current: list[Any], cancellable: Any) -> Any:
         origin = GLib.KeyFile()
         origin.load_from_data(new.origin, len(new.origin.encode()), GLib.KeyFileFlags.NONE)
         merge = None if new.merge is None else current[new.merge.index]
         _, deployment = self._sysroot.deploy_tree(
-            new.stateroot, new.checksum, origin, merge, list(new.kernel_arguments), None
+            new.stateroot, new.checksum, origin, merge, list(new.kernel_arguments), cancellable
         )
         return deployment
 
