@@ -40,15 +40,14 @@ def _parse(data: memoryview) -> Directory:
         return Directory({}, {})
     width = _width_of(len(data))
     middle = int.from_bytes(data[-width:], "little")
+    _check(middle <= len(data) - width)
     files = {}
     for item in _items(data[:middle]):
-        name, start = _name(item)
-        files[name] = bytes(item[start : start + _CHECKSUM]).hex()
+        name, (checksum,) = _members(item, 1)
+        files[name] = checksum
     directories = {}
     for item in _items(data[middle:-width]):
-        name, start = _name(item)
-        contents = bytes(item[start : start + _CHECKSUM]).hex()
-        attributes = bytes(item[start + _CHECKSUM : start + 2 * _CHECKSUM]).hex()
+        name, (contents, attributes) = _members(item, 2)
         directories[name] = Tree(contents, attributes)
     return Directory(files, directories)
 
@@ -62,15 +61,25 @@ def _items(data: memoryview) -> Iterable[memoryview]:
     start = 0
     for position in range(table, len(data), width):
         end = int.from_bytes(data[position : position + width], "little")
+        _check(start < end <= table)
         yield data[start:end]
         start = end
+    _check(start == table)
 
 
-def _name(item: memoryview) -> tuple[str, int]:
-    """The leading string of a tuple, and where the next member starts."""
+def _members(item: memoryview, count: int) -> tuple[str, list[str]]:
+    """The name and the `count` checksums of a tuple; its framing offsets end it."""
     raw = bytes(item)
-    end = raw.index(0)
-    return raw[:end].decode(), end + 1
+    start = raw.index(0) + 1
+    end = start + count * _CHECKSUM
+    _check(len(raw) == end + count * _width_of(len(raw)))
+    checksums = [raw[at : at + _CHECKSUM].hex() for at in range(start, end, _CHECKSUM)]
+    return raw[: start - 1].decode(), checksums
+
+
+def _check(is_right: bool) -> None:
+    if not is_right:
+        raise ValueError("offsets that do not fit")
 
 
 def _file(name: str, checksum: str) -> bytes:

@@ -1,0 +1,234 @@
+"""The demonstration's base: 176 real packages, all nine triggers, and a boot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layer import verbs
+from layer.compose import compose_and_publish
+from layer.lock import read_lock, read_record
+from layer.model import LockedPackage
+from layer.report import SILENT
+from layer.sandbox import SandboxOptions
+from layer.store.files import read_text
+from layer.store.remote import add_remote
+from layer.store.sysroot import initialize
+from testdata.distro.boot import boot_sysroot
+from testdata.distro.build import DemoRepository, ensure_demo
+from tests.elsewhere import CLOCK
+from tests.world import Machine, World, layer, ostree, remove, served, write_repo_file
+
+# One base serves them all, so they run in one process.
+pytestmark = pytest.mark.xdist_group("demo")
+
+TREEFILE = Path(__file__).parent.parent / "testdata/distro/demo-tree.toml"
+REF = "demo/12/x86_64/base"
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+SYNTHETIC = (
+    "demo-daemon",
+    "demo-desktop",
+    "demo-lib",
+    "demo-links",
+    "demo-module",
+    "demo-ping",
+)
+ALL_NINE = {
+    "sysusers",
+    "ldconfig",
+    "preset",
+    "tmpfiles",
+    "icon-cache",
+    "glib-schemas",
+    "desktop-database",
+    "mime-database",
+    "depmod",
+}
+
+
+class DemoWorld(World):
+    """The demonstration's base, served."""
+
+    def machine(self, path: Path, sandbox: SandboxOptions | None = None) -> Machine:
+        """A fresh machine on it."""
+        initialize(path, "demo")
+        machine = Machine(path, self, sandbox)
+        add_remote(machine.host().store, "demo", self.url, verify=False)
+        machine.apply(lambda host: verbs.rebase(host, f"demo:{REF}"))
+        return machine
+
+
+@pytest.fixture(scope="module")
+def demo() -> DemoRepository:
+    return ensure_demo()
+
+
+@pytest.fixture(scope="module")
+def demo_world(
+    tmp_path_factory: pytest.TempPathFactory, demo: DemoRepository
+) -> Iterator[DemoWorld]:
+    path = tmp_path_factory.mktemp("demo")
+    (path / "repos").mkdir()
+    write_repo_file(path / "repos", "demo", f"file://{demo.path}")
+    composed = compose_and_publish(
+        TREEFILE, path / "served", (path / "repos",), path / "build", SILENT
+    )
+    with served(path / "served") as url:
+        yield DemoWorld(path, url, composed)
+
+
+@pytest.fixture(scope="module")
+def plain(demo_world: DemoWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with nothing in its past, on which the synthetic packages are layered."""
+    path = tmp_path_factory.mktemp("plain") / "machine"
+    machine = demo_world.machine(path)
+    machine.install(*SYNTHETIC, "strace")
+    yield machine
+    remove([path])
+
+
+def test_synthetic_packages_fire_all_nine_triggers(plain: Machine) -> None:
+    host = plain.host()
+    runs = read_record(host.store.read_commit(plain.pending().checksum)).runs
+    assert {run.name: run.status for run in runs} == {
+        name: "deferred" if name == "tmpfiles" else "done" for name in ALL_NINE
+    }
+
+
+def test_commit_does_not_depend_on_history(
+    plain: Machine, demo_world: DemoWorld, tmp_path: Path
+) -> None:
+    machine = demo_world.machine(tmp_path / "machine")
+    machine.install("tmux", "jq", "htop", "nano")
+    machine.install("tree", "demo-desktop", "demo-daemon")
+    machine.uninstall("tmux", "jq", "htop", "nano", "tree", "demo-daemon")
+    machine.install("strace", *(name for name in SYNTHETIC if name != "demo-desktop"))
+    assert machine.pending().checksum == plain.pending().checksum
+    remove([machine.path])
+
+
+def test_commit_does_not_depend_on_circumstances(
+    plain: Machine, demo_world: DemoWorld, tmp_path: Path
+) -> None:
+    machine = demo_world.machine(tmp_path / "machine")
+    assert elsewhere(machine, *SYNTHETIC, "strace") == plain.pending().checksum
+    remove([machine.path])
+
+
+def test_the_sandboxs_clock_really_was_another(demo_world: DemoWorld, tmp_path: Path) -> None:
+    """A trigger that writes the date sees the shifted one."""
+    machine = demo_world.machine(tmp_path / "machine")
+    checksum = elsewhere(machine, "--date-trigger", "strace")
+    store = machine.host().store
+    written = int(read_text(store, store.read_commit(checksum).root, CLOCK))
+    assert abs(written - time.time() - 400 * 86400) < 3600
+    remove([machine.path])
+
+
+def elsewhere(machine: Machine, *words: str) -> str:
+    """The commit that packages give with another clock, umask, locale and one processor."""
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": FAKETIME,
+        "FAKETIME": "+400d",
+        "LC_ALL": "C",
+        "TZ": "Asia/Tokyo",
+        "HOME": "/nonexistent",
+    }
+    command = [sys.executable, "-m", "tests.elsewhere", str(machine.path)]
+    command += [str(machine.world.repo_dir), FAKETIME, "+400d", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_owners_modes_and_capabilities_are_those_of_the_packages(plain: Machine) -> None:
+    root = plain.pending().path
+    repo = f"--repo={plain.host().store.path}"
+    lines = (root / "etc/passwd").read_text().splitlines()
+    accounts = {line.split(":")[0]: int(line.split(":")[2]) for line in lines}
+    demod = accounts["demod"]
+    found = {
+        name: (status.st_mode & 0o7777, status.st_uid, status.st_gid)
+        for name in ("demo-daemon-id", "demo-whoami", "demo-ping", "demo-links")
+        for status in [(root / "usr/bin" / name).stat()]
+    }
+    assert found["demo-daemon-id"] == (0o2755, 0, demod)
+    assert found["demo-whoami"] == (0o4755, 0, 0)
+    assert b"\x00\x20\x00\x00" in os.getxattr(root / "usr/bin/demo-ping", "security.capability")
+    names = ("usr/lib/demo-links/data", "usr/lib/demo-links/again", "usr/bin/demo-links")
+    assert len({(root / name).stat().st_ino for name in names}) == 1
+    ostree("fsck", "--quiet", repo)
+
+
+def test_database_lists_base_and_layers_and_is_only_read(
+    plain: Machine, demo: DemoRepository
+) -> None:
+    database = plain.pending().path / "usr/share/rpm"
+    before = {file.name: file.read_bytes() for file in database.iterdir()}
+    command = ["bwrap", "--ro-bind", "/", "/", "rpm", "--dbpath", str(database)]
+    query = [*command, "-qa", "--qf", "%{NAME}\n"]
+    listed = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
+    assert set(listed) == {*demo.base, *SYNTHETIC, "strace", "libunwind8"}
+    assert {file.name: file.read_bytes() for file in database.iterdir()} == before
+
+
+def test_another_glibc_is_refused_with_both_versions(
+    plain: Machine, demo: DemoRepository, tmp_path: Path
+) -> None:
+    before = plain.pending()
+    has = next(p.nevra for p in _base_lock(plain) if p.nevra.name == "libc6")
+    repos = str(plain.world.repo_dir)
+    write_repo_file(tmp_path, "extra", f"file://{demo.extra}")
+    for name, where in (("demo-newglibc", repos), ("demo-newglibc-alt", str(tmp_path))):
+        done = plain.layer("install", "-y", "--repo-dir", where, name, status=1)
+        assert has.evr in done.stderr
+        assert "9.99-1" in done.stderr
+        assert name in done.stderr
+    assert plain.pending() == before
+
+
+def _base_lock(machine: Machine) -> tuple[LockedPackage, ...]:
+    host = machine.host()
+    return read_lock(host.base_commit(host.require_pending())).packages
+
+
+def test_second_install_unpacks_nothing_and_executes_no_trigger(
+    demo_world: DemoWorld, tmp_path: Path
+) -> None:
+    machine = demo_world.machine(tmp_path / "machine")
+    first = machine.install("strace", "demo-desktop").checksum
+    machine.reset()
+    done = machine.layer(
+        "install", "-y", "--repo-dir", str(demo_world.repo_dir), "strace", "demo-desktop"
+    )
+    steps = done.stderr.splitlines()
+    assert not [line for line in steps if line.startswith(("Importing", "Running"))]
+    assert machine.pending().checksum == first
+    remove([machine.path])
+
+
+@pytest.mark.slow
+def test_layered_machine_boots(plain: Machine) -> None:
+    result = boot_sysroot(plain.path)
+    assert result.state == "running", result.console
+    assert result.values("usr") == ("read-only",)
+    assert result.values("ostree-booted") == ("yes",)
+
+
+def test_composing_an_existing_version_is_refused(demo_world: DemoWorld, tmp_path: Path) -> None:
+    treefile = tmp_path / "again.toml"
+    treefile.write_text(TREEFILE.read_text().replace('version = "auto"', "version = 1"))
+    served_, repos = str(demo_world.path / "served"), str(demo_world.repo_dir)
+    cache = str(demo_world.path / "build")
+    before = ostree(f"--repo={served_}", "rev-parse", REF)
+    words = ["--repo", served_, "--repo-dir", repos, "--cachedir", cache]
+    done = layer("compose", "tree", str(treefile), *words, status=1)
+    assert "has a version 1 already" in done.stderr
+    assert ostree(f"--repo={served_}", "rev-parse", REF) == before
