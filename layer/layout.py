@@ -90,7 +90,8 @@ LINKS = {
 # Directories that packages list because they must exist: the skeleton of a tree has them, or
 # they hold nothing. Only these packages may name directories further down where files are refused.
 SKELETON_PACKAGES = frozenset({"filesystem", "base-files"})
-_WITHOUT_DIRECTORY = ("boot", "opt", "var", "run", "var/run", "var/lock")
+_LINKS_AT_BOOT = ("var/run", "var/lock")
+_WITHOUT_DIRECTORY = ("", "boot", "opt", "var", "run", *_LINKS_AT_BOOT)
 
 # kernel-install(8) and OSTree look for a kernel here.
 _KERNEL = re.compile(r"boot/vmlinuz-([^/]+)")
@@ -223,10 +224,12 @@ class _Placing:
         rule = next((r for r in RULES if _is_at_or_below(path, r.root)), _ELSEWHERE)
         if path in LINKS and stat.S_ISLNK(file.mode) and not file.is_ghost:
             self._add_link(file, path)
-        elif not path or (path == rule.root and path in _WITHOUT_DIRECTORY and _is_dir(file)):
+        elif path == rule.root and path in _WITHOUT_DIRECTORY and _is_dir(file):
             pass  # every tree has them, with attributes of its own
+        elif path == rule.root and not _is_dir(file) and path not in _LINKS_AT_BOOT:
+            self.refuse(file.path, "is no directory; in every tree it is")
         elif rule.fate is Fate.BOOT:
-            self._add_at_boot(file, rule.target + path[len(rule.root) :])
+            self._add_at_boot(file, path if path == rule.root else _moved(path, rule))
         elif file.is_ghost:
             pass  # the package claims the name, and brings nothing
         elif rule.fate is Fate.TREE:
@@ -268,7 +271,7 @@ class _Placing:
             target = f"usr/lib/modules/{kernel[1]}/vmlinuz"
             self._notes.append(f"the kernel {shown(file.path)} is kept in /{shown(target)}")
         else:
-            target = rule.target + path[len(rule.root) :]
+            target = _moved(path, rule)
         if rule.root == "opt":
             self._linked.add(path.split("/")[1])
         self._put(file, target)
@@ -338,6 +341,10 @@ class _Placing:
 
 def _is_at_or_below(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
+
+
+def _moved(path: str, rule: Rule) -> str:
+    return rule.target + path[len(rule.root) :]
 
 
 def _is_dir(file: PackageFile) -> bool:

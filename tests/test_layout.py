@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,21 @@ def test_link_without_a_target_is_refused(target: str) -> None:
     assert placed(symlink("/usr/x", target)).refused == (
         "pkg-1-1.noarch: /usr/x: is a link whose target is empty or not UTF-8",
     )
+
+
+@pytest.mark.parametrize("path", ["/usr", "/etc", "/opt", "/boot", "/var", "/run", "/bin", "/"])
+@pytest.mark.parametrize("make", [regular, lambda path: symlink(path, "usr/share")])
+def test_what_takes_the_place_of_a_top_level_directory_is_refused(
+    path: str, make: Callable[[str], PackageFile]
+) -> None:
+    found = placed(make(path))
+    assert (len(found.refused), found.files, found.tmpfiles) == (1, (), "")
+
+
+def test_links_in_var_that_lead_out_of_it_are_kept() -> None:
+    found = placed(symlink("/var/run", "../run"), symlink("/var/lock", "../run/lock"))
+    assert found.refused == ()
+    assert found.tmpfiles == "L /var/lock - - - - ../run/lock\nL /var/run - - - - ../run\n"
 
 
 def test_every_refusal_is_told_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,9 @@ def test_what_is_no_package_is_refused(tmp_path: Path, content: bytes, fact: str
 def test_directory_and_missing_file_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="is not a file"):
         read_header(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(PackageRefused, match="is not a file"):
+        read_header(tmp_path / "fifo")
     with pytest.raises(NotFound, match="No such file"):
         read_header(tmp_path / "missing")
 

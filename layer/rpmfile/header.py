@@ -60,7 +60,8 @@ def read_header(path: Path) -> PackageHeader:
     Its digests of itself are checked; PackageRefused where it is no RPM, cut short or damaged.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Non-blocking for the sake of FIFOs, which are refused; files do not care.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise NotFound(f"cannot read {path}: {error.strerror}") from error
     try:
