@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,16 +11,14 @@ from pathlib import Path
 
 from layer import ids, pipeline
 from layer.assembly import read_accounts
-from layer.errors import InvalidInput, NotFound
+from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_packages
 from layer.host import require_root
-from layer.importer import find_package, import_package
+from layer.importer import find_package, import_package, read_package_header
 from layer.lock import format_metadata
 from layer.model import (
     BaseState,
-    DirectoryAttributes,
-    FileAttributes,
     NearTree,
     Package,
     PackageTree,
@@ -34,65 +30,16 @@ from layer.model import (
 from layer.report import Reporter
 from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
+from layer.scriptlets import installing_slots
+from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
 from layer.solver.resolve import resolve
 from layer.store.archive import Archive
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.objects import OstreeStore
-from layer.store.trees import TreeEditor, empty_tree, lookup
+from layer.store.trees import empty_tree, lookup
 from layer.treefile import Treefile, parse_treefile
 from layer.trigger_set import read_triggers
-
-OS_RELEASE = "usr/lib/os-release"
-_USERS = "usr/lib/sysusers.d/10-layer-users.conf"
-_KARGS = "usr/lib/bootc/kargs.d/10-layer.toml"
-_LAYOUT = "usr/lib/tmpfiles.d/00-ostree-layout.conf"
-
-# The top level of every OSTree system: what is not /usr is empty or leads into /var.
-_DIRECTORIES = {
-    "boot": 0o755,
-    "dev": 0o755,
-    "proc": 0o755,
-    "run": 0o755,
-    "sys": 0o755,
-    "sysroot": 0o755,
-    "tmp": 0o1777,
-    "usr": 0o755,
-    "usr/bin": 0o755,
-    "usr/etc": 0o755,
-    "usr/lib": 0o755,
-    "usr/lib64": 0o755,
-    "usr/sbin": 0o755,
-    "var": 0o755,
-}
-_LINKS = {
-    "bin": "usr/bin",
-    "home": "var/home",
-    "lib": "usr/lib",
-    "lib64": "usr/lib64",
-    "media": "run/media",
-    "mnt": "var/mnt",
-    "opt": "var/opt",
-    "ostree": "sysroot/ostree",
-    "root": "var/roothome",
-    "sbin": "usr/sbin",
-    "srv": "var/srv",
-    "usr/local": "../var/usrlocal",
-}
-_TMPFILES = """\
-# Directories of /var that the links at the top level lead to.
-d /var/home 0755 root root -
-d /var/opt 0755 root root -
-d /var/srv 0755 root root -
-d /var/mnt 0755 root root -
-d /var/roothome 0700 root root -
-d /var/usrlocal 0755 root root -
-d /var/lib 0755 root root -
-d /var/log 0755 root root -
-d /var/cache 0755 root root -
-d /var/spool 0755 root root -
-d /run/media 0755 root root -
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +97,7 @@ def compose_tree(
     parent = store.find_commit(treefile.ref)
     number = _version(store, treefile, parent)
     packages = _packages(treefile, repositories, store, cache, reporter)
+    unscripted = _scriptlets(treefile, store, packages)
     triggers = read_triggers()
     with (
         tempfile.TemporaryDirectory(prefix="layer-", dir=store.path / "tmp") as folder,
@@ -170,7 +118,7 @@ def compose_tree(
         )
         texts = _texts(store, assembled.tree, treefile, number)
         tree = write_text(store, assembled.tree, texts)
-        complete = pipeline.with_texts(assembled, tree, [*texts, *_own_paths(treefile)])
+        complete = pipeline.with_texts(assembled, tree, [*texts, *own_paths(treefile)])
         metadata = dict(format_metadata(replace(complete.lock, ids=()), complete.record))
         metadata["version"] = str(number)
         metadata |= _boot_metadata(store, tree, treefile)
@@ -182,35 +130,7 @@ def compose_tree(
             metadata=metadata,
         )
         store.set_ref(treefile.ref, checksum)
-    return Composed(treefile.ref, checksum, number, len(packages), complete.notes)
-
-
-def skeleton(store: ObjectStore, treefile: Treefile) -> Tree:
-    """The tree that packages are merged into: top level, layout, users, kernel arguments."""
-    editor = TreeEditor(store, empty_tree(store))
-    for path, mode in _DIRECTORIES.items():
-        attributes = DirectoryAttributes(mode=0o040000 | mode)
-        editor.put_directory(path, store.write_directory_attributes(attributes))
-    links = dict(_LINKS)
-    if treefile.default_target:
-        target = f"/usr/lib/systemd/system/{treefile.default_target}"
-        links["usr/etc/systemd/system/default.target"] = target
-    for path, target in links.items():
-        attributes_ = FileAttributes(mode=0o120777, target=target)
-        editor.put_file(path, store.write_file(attributes_))
-    texts = {_LAYOUT: _TMPFILES}
-    if treefile.users:
-        texts[_USERS] = "".join(_user_lines(treefile))
-    if treefile.kernel and treefile.kernel.arguments:
-        texts[_KARGS] = f"kargs = {json.dumps(list(treefile.kernel.arguments))}\n"
-    return write_text(store, editor.write(), texts)
-
-
-def with_version_id(text: str, number: int) -> str:
-    """os-release with VERSION_ID set, wherever it stood, else at the end (os-release(5))."""
-    line = f"VERSION_ID={number}"
-    changed, count = re.subn(r"(?m)^VERSION_ID=.*$", line, text)
-    return changed if count else f"{text.rstrip()}\n{line}\n".lstrip()
+    return Composed(treefile.ref, checksum, number, len(packages), (*complete.notes, *unscripted))
 
 
 def versions(store: ObjectStore, checksum: str | None) -> Iterator[str]:
@@ -265,6 +185,23 @@ def _packages(
     return [p for p in (find_package(store, q.checksum) for q in packages) if p is not None]
 
 
+def _scriptlets(
+    treefile: Treefile, store: ObjectStore, packages: Sequence[PackageTree]
+) -> tuple[str, ...]:
+    """Notes on the scriptlets that are not run; PackageRefused where the treefile says `stop`."""
+    found = [
+        f"{package.nevra}: %{', %'.join(slots)} not run"
+        for package in packages
+        if (slots := installing_slots(read_package_header(store, package)))
+    ]
+    if found and treefile.scriptlets == "stop":
+        raise PackageRefused(
+            "these packages have scriptlets, which are not run:\n  " + "\n  ".join(found),
+            'scriptlets = "warn" in the treefile accepts that',
+        )
+    return tuple(found)
+
+
 def _choose_repositories(
     treefile: Treefile, repositories: Sequence[Repository]
 ) -> list[Repository]:
@@ -311,23 +248,6 @@ def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> d
         OS_RELEASE: with_version_id(read_text(store, tree, OS_RELEASE), number),
         ids.MAP_PATH: ids.format_map(shipped),
     }
-
-
-def _own_paths(treefile: Treefile) -> list[str]:
-    paths = [*_LINKS, _LAYOUT]
-    if treefile.default_target:
-        paths.append("usr/etc/systemd/system/default.target")
-    if treefile.users:
-        paths.append(_USERS)
-    if treefile.kernel and treefile.kernel.arguments:
-        paths.append(_KARGS)
-    return paths
-
-
-def _user_lines(treefile: Treefile) -> Iterator[str]:
-    for user in sorted(treefile.users, key=lambda u: u.name):
-        yield f"g {user.name} {user.id}\n"
-        yield f'u {user.name} {user.id} "{user.comment}" {user.home} {user.shell}\n'
 
 
 def _boot_metadata(

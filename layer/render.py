@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from layer.change import Change
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
+from layer.scriptlets import is_installing
 from layer.status import DeploymentState
 from layer.words import count
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
-_SCRIPTLETS_OF_ERASE = {"preun", "postun", "verify", "triggerun", "triggerpostun", "preuntrans"}
 _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 
@@ -209,7 +209,7 @@ def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:
     lines = []
     for header in headers:
         for scriptlet in header.scriptlets:
-            if scriptlet.slot in _SCRIPTLETS_OF_ERASE:
+            if not is_installing(scriptlet.slot):
                 continue
             number = len(scriptlet.body.strip().splitlines())
             lines.append(

@@ -39,6 +39,7 @@ ROWS = {
         "triggers",
         "status",
         "render",
+        "scriptlets",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
@@ -49,6 +50,7 @@ ROWS = {
         "trigger_inputs",
         "trigger_set",
         "pipeline",
+        "skeleton",
         "leftovers",
     ),
     "whole": ("host", "transaction", "verbs", "cleaning", "trying", "compose"),
