@@ -134,14 +134,10 @@ def _why_unreadable(descriptor: int, name: str) -> str:
 
 def read_nevra(header: Any) -> Nevra:
     """The NEVRA of one of rpm's header objects; InvalidInput where it is none."""
-    nevra = Nevra(
-        str(header["name"]),
-        int(header["epoch"] or 0),
-        str(header["version"]),
-        str(header["release"]),
-        # rpm has no architecture for gpg-pubkey.
-        str(header["arch"] or "(none)"),
-    )
+    name, version, release, arch = (header[t] for t in ("name", "version", "release", "arch"))
+    if not all(isinstance(text, str) for text in (name, version, release, arch)):
+        raise InvalidInput("a part of the package's name is missing")
+    nevra = Nevra(name, int(header["epoch"] or 0), version, release, arch)
     if Nevra.parse(str(nevra)) != nevra or not str(nevra).isprintable():
         raise InvalidInput(f"not a package's NEVRA: {str(nevra)!r}")
     return nevra

@@ -136,7 +136,8 @@ class _Unpacking:
                     "which the header does not list"
                 )
             return entry.index
-        name = os.fsdecode(entry.name)
+        # As rpm's bindings do it, whatever the locale.
+        name = entry.name.decode("utf-8", "surrogateescape")
         path = name[1:] if name.startswith("./") else name
         position = self._positions.get(path if path.startswith("/") else f"/{path}")
         if position is None:
@@ -159,12 +160,10 @@ class _Unpacking:
             return file.size if has_content else 0
         if stat.S_IFMT(entry.mode) != stat.S_IFMT(file.mode):
             raise self._refused(file.path, "payload and header disagree on its type")
-        wanted = entry.size
-        if stat.S_ISREG(file.mode) and entry.size != file.size:
-            if entry.size or not file.link_group:
-                raise self._refused(file.path, "payload and header disagree on its size")
-            wanted = 0
-        return wanted
+        is_mere_name = bool(file.link_group) and not entry.size
+        if stat.S_ISREG(file.mode) and entry.size != file.size and not is_mere_name:
+            raise self._refused(file.path, "payload and header disagree on its size")
+        return entry.size
 
     def _regular(self, file: PackageFile, size: int) -> Iterator[PayloadFile]:
         group = file.link_group
@@ -202,10 +201,8 @@ class _Unpacking:
             raise self._refused(file.path, "the digest of its content is wrong")
 
     def _check_target(self, file: PackageFile, size: int) -> None:
-        target = os.fsencode(file.link_to)
-        if size != len(target):
-            raise self._refused(file.path, "payload and header disagree on its target")
-        if b"".join(self._reader.content(size)) != target:
+        target = file.link_to.encode("utf-8", "surrogateescape")
+        if size != len(target) or b"".join(self._reader.content(size)) != target:
             raise self._refused(file.path, "payload and header disagree on its target")
 
     def _check_complete(self) -> None:
