@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import pkgutil
 import signal
@@ -14,6 +15,8 @@ from layer.errors import LayerError
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+# What a disk does at any moment, in any place; all other failures of calls are ours.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class Verbs(click.Group):
@@ -62,6 +65,10 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_ERROR)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        _fail(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", None)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,26 +49,30 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The one holder of state: a sysroot and a stateroot in it."""
+    """The one holder of state: a sysroot and a stateroot in it.
+
+    `borrowed` stands over the sysroot's repository for who may not write there.
+    """
 
     sysroot: Sysroot
     stateroot: str
     options: Options
     reporter: Reporter
+    borrowed: OstreeStore | None = None
 
     @property
     def store(self) -> OstreeStore:
         """The sysroot's repository."""
-        return self.sysroot.store
+        return self.borrowed or self.sysroot.store
 
     @property
     def cache(self) -> Path:
         """Where metadata and downloads are kept: in the stateroot's /var, or the user's own."""
         if self.options.cache is not None:
             return self.options.cache
-        if os.geteuid() == 0:
+        if is_root():
             return self.sysroot.var(self.stateroot) / "cache/layer"
-        return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "layer"
+        return _cache_of_user()
 
     def pending(self) -> Deployment | None:
         """The deployment on which the next change builds."""
@@ -191,10 +196,17 @@ def open_host(root: Path, options: Options | None = None, reporter: Reporter = S
     return Host(sysroot, _choose_stateroot(sysroot, options.stateroot), options, reporter)
 
 
+def is_root() -> bool:
+    """Whether we may change the machine."""
+    return os.geteuid() == 0
+
+
 def require_root() -> None:
     """LayerError unless root: only root may own what others own."""
-    if os.geteuid() != 0:
-        raise LayerError("this needs root", "try it with sudo, or with --dry-run")
+    if not is_root():
+        raise LayerError(
+            "this needs root", "try it with sudo; --dry-run, where a verb has it, needs none"
+        )
 
 
 def base_kernel_arguments(store: OstreeStore, tree: Tree) -> tuple[str, ...]:
@@ -209,6 +221,23 @@ def base_kernel_arguments(store: OstreeStore, tree: Tree) -> tuple[str, ...]:
             except tomllib.TOMLDecodeError as error:
                 raise InvalidInput(f"the base's /{_KARGS}/{name}: {error}") from error
     return tuple(found)
+
+
+def _cache_of_user() -> Path:
+    """The user's own cache directory, or for who has no home one that only they can write."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    folder = Path(home, "layer")
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = Path(tempfile.gettempdir(), f"layer-{os.geteuid()}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
+        raise LayerError(f"{folder} belongs to somebody else", "choose another with --cachedir")
+    return folder
 
 
 def _choose_stateroot(sysroot: Sysroot, wanted: str | None) -> str:

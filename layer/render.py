@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import stat
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +9,7 @@ from layer.change import Change
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.scriptlets import is_installing
 from layer.status import DeploymentState
-from layer.words import count
+from layer.words import count, instant
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SHOWN = 12  # hex digits of a checksum that a person is shown
@@ -238,7 +237,7 @@ def _state(state: DeploymentState) -> list[str]:
         for word, claim in (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
         if claim
     ]
-    rows = [("Version", f"{state.version} ({_time(state.base.timestamp)})")]
+    rows = [("Version", f"{state.version} ({instant(state.base.timestamp)})")]
     if state.is_layered:
         rows.append(("BaseCommit", state.base.checksum))
     rows.append(("Commit", deployment.checksum))
@@ -251,8 +250,3 @@ def _state(state: DeploymentState) -> list[str]:
         rows.append(("Unlocked", "yes"))
     width = max(len(key) for key, _ in rows)
     return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]
-
-
-def _time(seconds: int) -> str:
-    when = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

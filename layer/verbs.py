@@ -7,18 +7,20 @@ booting a `BootPlan` for `Sysroot.write`. None of them asks or prints.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from layer import bootplan, cleaning
 from layer.change import Change
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.fetch.metadata import fetch_metadata
-from layer.host import Host, require_root
+from layer.host import Host, is_root
 from layer.lock import Lock
 from layer.model import BootPlan, Commit, Deployment, Repository, Request
 from layer.origin import Origin, parse_source, pristine, with_requests, without_requests
-from layer.store.remote import pull
+from layer.store.remote import borrow, pull
 from layer.transaction import open_sources, prepare
+from layer.words import instant
 
 
 def install(
@@ -74,15 +76,17 @@ def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
     A base that is older than the present one is refused unless `allow_downgrade`.
     """
     pending = host.require_pending()
-    origin = host.origin(pending)
-    new, old = _pull(host, origin), host.base_commit(pending)
-    if new.timestamp < old.timestamp and not allow_downgrade:
-        raise LayerError(
-            f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
-            f"{new.timestamp} is before {old.checksum[:12]} of {old.timestamp}",
-            "--allow-downgrade takes it all the same",
-        )
-    return _anew(host, origin, new)
+    origin = replace(host.origin(pending), override_commit="")
+    old = host.base_commit(pending)
+    with _pulled(host, origin) as (host, new):
+        if new.timestamp < old.timestamp and not allow_downgrade:
+            raise LayerError(
+                f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
+                f"{instant(new.timestamp)} is before {old.checksum[:12]} of "
+                f"{instant(old.timestamp)}",
+                "--allow-downgrade takes it all the same",
+            )
+        return _anew(host, origin, new)
 
 
 def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] = ()) -> Change:
@@ -93,7 +97,8 @@ def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] = ()) ->
         origin = Origin(source)
     else:
         origin = replace(host.origin(pending), base=source, override_commit="")
-    return _anew(host, origin, _pull(host, origin), kernel_arguments)
+    with _pulled(host, origin) as (host, base):
+        return _anew(host, origin, base, kernel_arguments)
 
 
 def rollback(host: Host) -> BootPlan:
@@ -152,13 +157,22 @@ def _anew(host: Host, origin: Origin, base: Commit, kernel_arguments: Sequence[s
         return prepare(host, origin, base, sources, kernel_arguments=kernel_arguments)
 
 
-def _pull(host: Host, origin: Origin) -> Commit:
-    require_root()
+@contextmanager
+def _pulled(host: Host, origin: Origin) -> Iterator[tuple[Host, Commit]]:
+    """The newest commit of the origin's ref, and the host whose store has it.
+
+    Who is not root may look at the plan too: the commit is then kept no longer.
+    """
     source = origin.base
     if not source.remote:
         found = host.store.find_commit(source.ref)
         if found is None:
             raise NotFound(f"the sysroot's repository has no ref {source.ref}")
-        return host.store.read_commit(found)
+        yield host, host.store.read_commit(found)
+        return
     host.reporter.step(f"Pulling {source}")
-    return host.store.read_commit(pull(host.store, source.remote, source.ref, host.reporter))
+    with ExitStack() as stack:
+        if not is_root():
+            host = replace(host, borrowed=stack.enter_context(borrow(host.store)))
+        checksum = pull(host.store, source.remote, source.ref, host.reporter)
+        yield host, host.store.read_commit(checksum)

@@ -1,5 +1,9 @@
 """Words: texts that other programs look for, to the letter (rpm-ostree's own), and numerals."""
 
+from __future__ import annotations
+
+import datetime
+
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 NO_UPGRADE = "No upgrade available."
 
@@ -7,3 +11,8 @@ NO_UPGRADE = "No upgrade available."
 def count(number: int, noun: str) -> str:
     """`1 package`, `2 packages`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def instant(seconds: int) -> str:
+    """A time since the epoch, in UTC, such as `2024-02-29T12:00:00Z`."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -54,3 +54,13 @@ def machine(world: World, tmp_path: Path) -> Iterator[Machine]:
     """A fresh machine on the tiny base."""
     yield world.machine(tmp_path / "machine")
     remove([tmp_path / "machine"])
+
+
+@pytest.fixture(scope="module")
+def machine_kept(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with `apple` layered, for tests of a module that change nothing on it."""
+    path = tmp_path_factory.mktemp("kept") / "machine"
+    machine = world.machine(path)
+    machine.install("apple")
+    yield machine
+    remove([path])

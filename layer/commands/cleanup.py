@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.option("-r", "--rollback", is_flag=True, help="The rollback deployment.")
 @sysroot_options
 def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool) -> None:
-    """Remove what no deployment needs; at least one of -b, -m, -p, -r is wanted."""
+    """Remove what no deployment needs.
+
+    At least one of -b, -m, -p, -r is wanted.
+    """
     from layer import cleaning
 
     if not (base or repomd or pending or rollback):

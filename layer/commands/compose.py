@@ -36,7 +36,10 @@ def command() -> None:
     help="Keep imported packages and the bare repository here (default: REPO.cache).",
 )
 def tree(treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path | None) -> None:
-    """Make the next commit of TREEFILE's ref and publish it in REPO, for any web server."""
+    """Make the next commit of TREEFILE's ref.
+
+    It is published in REPO, which any web server can serve.
+    """
     from layer.compose import compose_and_publish
 
     composed = compose_and_publish(

@@ -17,7 +17,7 @@ import click
 )
 @click.option("--stateroot", "--os", required=True, metavar="NAME", help="Its name.")
 def command(sysroot: Path, stateroot: str) -> None:
-    """Make an OSTree sysroot where there is none, and a stateroot in it."""
+    """Make an OSTree sysroot and a stateroot."""
     from layer.host import require_root
     from layer.store.sysroot import initialize
 

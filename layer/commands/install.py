@@ -27,9 +27,10 @@ def command(
     assumeyes: bool,
     unchanged_exit_77: bool,
 ) -> int:
-    """Layer packages over the base; they are there at the next boot.
+    """Layer packages over the base.
 
-    PKG is a name, name-version, NEVRA, something provided, or an absolute path.
+    They are there at the next boot. PKG is a name, name-version, NEVRA,
+    something provided, or an absolute path.
     """
     from layer import verbs
 

@@ -31,7 +31,10 @@ def command(
     assumeyes: bool,
     unchanged_exit_77: bool,
 ) -> int:
-    """Pull a base and deploy it, with everything that was asked for layered over it."""
+    """Deploy another base, or the first one.
+
+    Everything that was asked for is layered over it.
+    """
     from layer import verbs
 
     return carry_out(

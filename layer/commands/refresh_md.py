@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("-f", "--force", is_flag=True, help="Fetch anew what is cached.")
 @sysroot_options
 def command(host: Host, force: bool) -> None:
-    """Fetch the metadata of all enabled repositories into the cache."""
+    """Fetch the metadata of all enabled repositories."""
     from layer import verbs
 
     for repository in verbs.refresh(host, force=force):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Add, list and delete the remotes that base commits come from."""
+    """Say where base commits come from."""
 
 
 @command.command("add")

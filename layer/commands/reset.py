@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def command(
     host: Host, purge: bool, dry_run: bool, assumeyes: bool, unchanged_exit_77: bool
 ) -> int:
-    """Take all layers away and deploy the base as the server made it; needs no network."""
+    """Take all layers away.
+
+    The base is deployed as the server made it; that needs no network.
+    """
     from layer import verbs
 
     return carry_out(

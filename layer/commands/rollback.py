@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root.")
 @sysroot_options
 def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
-    """Make the previous deployment the default again; the present one stays beside it."""
+    """Boot the previous deployment again.
+
+    The present one stays beside it.
+    """
     from layer import render, verbs
 
     if dry_run:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="-- CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @sysroot_options
 def command(host: Host, words: tuple[str, ...]) -> int:
-    """Run a command with the pending deployment's /usr, in a mount namespace of its own.
+    """Try a command on what will boot next.
 
-    It sees the new files of /etc and the new ld.so.cache too; what it writes
-    to /etc is thrown away, and the running system is not touched.
+    It runs in a mount namespace of its own with the pending deployment's /usr,
+    the new files of /etc and the new ld.so.cache. What it writes to /etc is
+    thrown away, and the running system is not touched.
     """
     from layer import trying
 

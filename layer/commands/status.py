@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @click.option("-b", "--booted", is_flag=True, help="Only the booted deployment.")
 @sysroot_options
 def command(host: Host, is_json: bool, booted: bool) -> None:
-    """Show the deployments in the order of the boot menu; needs no root."""
+    """Show the deployments and their layers.
+
+    They are in the order of the boot menu. Needs no root.
+    """
     from layer import render
     from layer.status import as_json
 

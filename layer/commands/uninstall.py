@@ -49,9 +49,9 @@ def command(
     assumeyes: bool,
     unchanged_exit_77: bool,
 ) -> int:
-    """Take away packages that were asked for; needs no network.
+    """Take away packages that were asked for.
 
-    PKG is what was said to `layer install`; others' dependencies stay.
+    That needs no network. PKG is what was said to `layer install`; others' dependencies stay.
     """
     from layer import verbs
 

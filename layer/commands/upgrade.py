@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def command(
     host: Host, allow_downgrade: bool, dry_run: bool, assumeyes: bool, unchanged_exit_77: bool
 ) -> int:
-    """Pull the newest base of the deployment's ref and layer the same requests over it."""
+    """Deploy the newest base and newest layers.
+
+    The base is that of the deployment's ref; requests are carried along.
+    """
     from layer import verbs
 
     return carry_out(

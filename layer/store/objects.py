@@ -61,6 +61,19 @@ class OstreeStore:
             repo.create(OSTree.RepoMode.BARE, None)
         return cls.open(path)
 
+    @classmethod
+    def create_over(cls, store: OstreeStore, path: Path) -> Self:
+        """A new repository at `path` that any user may pull into; the rest is read from `store`."""
+        repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
+        with translated(f"cannot create a repository at {path}"):
+            repo.create(OSTree.RepoMode.ARCHIVE, None)
+            config = repo.copy_config()
+            config.set_string("core", "parent", str(store.path))
+            repo.write_config(config)
+            repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
+            repo.open(None)
+        return cls(repo, path)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Writes inside it become durable together at its end; an exception abandons them."""
@@ -204,7 +217,7 @@ class OstreeStore:
         try:
             return self._path_of(checksum).open("rb")
         except FileNotFoundError:
-            return os.fdopen(self._descriptor_of(checksum), "rb")
+            return self._open_elsewhere(checksum)
 
     def write_file(self, attributes: FileAttributes, chunks: Iterable[bytes] = ()) -> str:
         """Stores a regular file or, by its mode, a symlink; returns its checksum. Idempotent."""
@@ -268,6 +281,18 @@ class OstreeStore:
     def _path_of(self, checksum: str) -> Path:
         return self._objects / checksum[:2] / f"{checksum[2:]}.file"
 
+    def _open_elsewhere(self, checksum: str) -> BinaryIO:
+        """What an archive repository packs has no descriptor of its own."""
+        if self.repo.get_mode() == OSTree.RepoMode.BARE:
+            return os.fdopen(self._descriptor_of(checksum), "rb")
+        content = io.BytesIO()
+        with translated(f"no file {checksum}"):
+            _, stream, _, _ = self.repo.load_file(checksum, None)
+            while data := stream.read_bytes(1 << 20, None).get_data():
+                content.write(data)
+        content.seek(0)
+        return content
+
     def _descriptor_of(self, checksum: str) -> int:
         """Objects of an open transaction lie in a place of libostree's own: ask it for them."""
         with translated(f"no file {checksum}"):
@@ -302,6 +327,10 @@ def copy_file(store: OstreeStore, checksum: str, path: Path) -> None:
 
 def _file_header(attributes: FileAttributes) -> bytes:
     """What a file object's checksum covers before the content (ostree-core.c, file header)."""
+    if not attributes.xattrs:
+        # The bytes that the GVariant below has: no target, no attributes, one framing offset.
+        owner = (attributes.uid, attributes.gid, attributes.mode)
+        return struct.pack(">IIIIII", 18, 0, *owner, 0) + b"\0\x11"
     header = GLib.Variant(
         "(uuuusa(ayay))",
         (

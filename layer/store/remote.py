@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,16 @@ def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
         finally:
             progress.finish()
     return str(checksum)
+
+
+@contextmanager
+def borrow(store: OstreeStore) -> Iterator[OstreeStore]:
+    """A store of one's own over `store`, with its remotes, for who may only read there.
+
+    What is pulled into it is gone at the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
+        yield OstreeStore.create_over(store, Path(folder))
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layer.errors import Busy, NotFound, StoreError
+from layer.errors import Busy, InvalidInput, NotFound, StoreError
 from layer.model import BootPlan, Deployment, NewDeployment
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, uninterrupted
 from layer.store.objects import OstreeStore
@@ -27,7 +28,7 @@ class Sysroot:
         self.path = path
         self.has_written = False
         self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
-        if not (path / "ostree/repo").is_dir():
+        if not _is_sysroot(path):
             raise NotFound(
                 f"{path} is not an OSTree sysroot",
                 f"make one with `layer init --sysroot {path} --stateroot NAME`",
@@ -150,8 +151,20 @@ class Sysroot:
         return bool(acquired)
 
 
+def _is_sysroot(path: Path) -> bool:
+    try:
+        return all((path / name).is_dir() for name in ("ostree/repo", "ostree/deploy"))
+    except PermissionError as error:
+        raise StoreError(f"{path} may not be read: {error.filename}") from error
+
+
 def initialize(path: Path, stateroot: str) -> None:
     """Makes an OSTree sysroot at `path` where there is none, and a new stateroot in it."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+\-]*", stateroot, re.ASCII):
+        raise InvalidInput(
+            f"not a name for a stateroot: {stateroot!r}",
+            "letters, digits and . _ + - make one, and the first is a letter or digit",
+        )
     if (path / "ostree/deploy" / stateroot).exists():
         raise StoreError(f"{path} has a stateroot {stateroot} already")
     for name in ("boot", "ostree"):
