@@ -148,8 +148,12 @@ def is_tmpfiles_configuration(path: str) -> bool:
 
 
 def tmpfiles_path(name: str) -> str:
-    """Where the lines generated for the package `name` are kept in the tree."""
-    return f"usr/lib/tmpfiles.d/layer-{name}.conf"
+    """Where the lines generated for the package `name` are kept in the tree.
+
+    Of two lines for one path the first file's by name counts, so what packages
+    ship themselves comes before what is generated here.
+    """
+    return f"usr/lib/tmpfiles.d/zz-layer-{name}.conf"
 
 
 def shown(path: str) -> str:

@@ -128,7 +128,7 @@ def test_package_becomes_a_tree(store: ObjectStore, tmp_path: Path) -> None:
         "usr/bin/two": "104755 linked",
         "usr/etc/tool.conf": "100644 a=b\n",
         "usr/lib/opt/acme/run": "100644 acme",
-        "usr/lib/tmpfiles.d/layer-tool.conf": (
+        "usr/lib/tmpfiles.d/zz-layer-tool.conf": (
             "100644 d /var/lib/tool 0700 tool tool\n"
             "C /var/lib/tool/seed 0644 tool root\n"
             "f /var/log/tool 0640 root root\n"

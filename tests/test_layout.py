@@ -296,9 +296,9 @@ def test_one_directory_by_two_names_keeps_the_first_attributes() -> None:
 
 
 def test_a_shipped_file_in_the_place_of_the_generated_one_is_refused() -> None:
-    found = placed(directory("/var/lib/pkg"), regular("/usr/lib/tmpfiles.d/layer-pkg.conf"))
+    found = placed(directory("/var/lib/pkg"), regular("/usr/lib/tmpfiles.d/zz-layer-pkg.conf"))
     assert found.refused == (
-        "pkg-1-1.noarch: /usr/lib/tmpfiles.d/layer-pkg.conf: "
+        "pkg-1-1.noarch: /usr/lib/tmpfiles.d/zz-layer-pkg.conf: "
         "a file of that name is to be generated",
     )
 
@@ -329,7 +329,7 @@ def test_systemd_reads_the_very_names_back(tmp_path: Path) -> None:
         copy = tmp_path / file.path
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text("content")
-    configuration = tmp_path / "usr/lib/tmpfiles.d/layer-pkg.conf"
+    configuration = tmp_path / "usr/lib/tmpfiles.d/zz-layer-pkg.conf"
     configuration.parent.mkdir(parents=True)
     configuration.write_text(found.tmpfiles)
     done = subprocess.run(
