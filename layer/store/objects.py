@@ -32,6 +32,7 @@ class OstreeStore:
         self.repo = repo  # libostree's own object, for this room alone
         self._objects = path / "objects"
         self._directories: dict[str, Directory] = {}
+        self._attributes: dict[DirectoryAttributes, str] = {}
         self.path = path
 
     @classmethod
@@ -87,6 +88,7 @@ class OstreeStore:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
             self.repo.abort_transaction(None)
             self._directories.clear()
+            self._attributes.clear()
 
     # --- commits and refs ---
 
@@ -189,13 +191,17 @@ class OstreeStore:
 
     def write_directory_attributes(self, attributes: DirectoryAttributes) -> str:
         """Stores a directory's attributes; returns their checksum. Idempotent."""
+        known = self._attributes.get(attributes)
+        if known is not None:
+            return known
         owner = (_big_endian(attributes.uid), _big_endian(attributes.gid))
         variant = GLib.Variant(
             _ATTRIBUTES, (*owner, _big_endian(attributes.mode), _xattrs(attributes.xattrs))
         )
         with translated("cannot write a directory's attributes"):
             _, checksum = self.repo.write_metadata(OSTree.ObjectType.DIR_META, None, variant, None)
-        return bytes(checksum).hex()
+        self._attributes[attributes] = bytes(checksum).hex()
+        return self._attributes[attributes]
 
     # --- files ---
 

@@ -96,6 +96,7 @@ class TreeEditor:
     def __init__(self, store: ObjectStore, root: Tree) -> None:
         self._store = store
         self._root = _Node(store, root)
+        self._empty: Tree | None = None
 
     def lookup(self, path: str) -> Tree | str | None:
         """What `path` is now; a directory that was edited is stored to tell its checksum."""
@@ -153,6 +154,11 @@ class TreeEditor:
         """Stores what has changed; returns the tree as it is now. Editing may go on."""
         return self._root.write()
 
+    def _new_directory(self) -> Tree:
+        if self._empty is None:
+            self._empty = empty_tree(self._store)
+        return self._empty
+
     def _find(self, names: list[str]) -> _Node | None:
         node: _Node | None = self._root
         for name in names:
@@ -168,7 +174,7 @@ class TreeEditor:
                 raise StoreError(f"the tree has a file where {'/'.join(names)} wants a directory")
             child = node.child(name)
             if child is None:
-                child = node.directories[name] = _Node(self._store, empty_tree(self._store))
+                child = node.directories[name] = _Node(self._store, self._new_directory())
             child.is_changed = True
             node = child
         return node
