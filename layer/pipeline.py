@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from layer import assembly, ids
@@ -64,30 +65,20 @@ def assemble(
     tree, exceptions = assembly.number_accounts(store, base, merged.tree, packages, previous_ids)
     has_numbers = tree != merged.tree
     before_owners, after_owners = split_at_owners(triggers)
-
-    first = run_triggers(
+    fire = partial(
+        run_triggers,
         store,
         workshop.near,
         before=before or base,
-        tree=tree,
-        triggers=before_owners,
         epoch=epoch,
-        scratch=_folder(workshop.scratch, "accounts"),
         reporter=reporter,
         options=workshop.options,
     )
+    accounts = _folder(workshop.scratch, "accounts")
+    first = fire(tree=tree, triggers=before_owners, scratch=accounts)
     owned = assembly.resolve_owners(store, first.tree, packages)
-    second = run_triggers(
-        store,
-        workshop.near,
-        before=before or base,
-        tree=owned,
-        triggers=after_owners,
-        epoch=epoch,
-        scratch=_folder(workshop.scratch, "triggers"),
-        reporter=reporter,
-        options=workshop.options,
-    )
+    caches = _folder(workshop.scratch, "caches")
+    second = fire(tree=owned, triggers=after_owners, scratch=caches)
     reporter.step("Writing the rpm database")
     tree, database = assembly.record_packages(
         store, second.tree, packages, epoch=epoch, scratch=workshop.scratch
