@@ -15,6 +15,7 @@ from layer.config import is_base_url, is_safe_href
 from layer.errors import InvalidInput, RepositoryError, StoreError
 from layer.model import BaseState, LockedPackage, Nevra, Package, Repository, RepositoryMetadata
 
+PRETENDED = "layer:pretended"
 SOURCE_ARCHES = ("src", "nosrc")
 _EVR = re.compile(r"(?:(\d+):)?(.*)-([^-]*)", re.DOTALL)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -55,6 +56,15 @@ class Offer:
     def stands_in(self, solvable: solv.XSolvable) -> bool:
         """Whether this is no package, but `missing_files`."""
         return self.missing_files is not None and bool(solvable.id == self.missing_files.id)
+
+    def pretend(self, dependencies: Iterable[int]) -> solv.XSolvable:
+        """Add what is no package and provides these."""
+        stand_in = self.pool.add_repo("@pretended").add_solvable()
+        stand_in.name, stand_in.evr, stand_in.arch = PRETENDED, "0-0", "noarch"
+        for each in dependencies:
+            stand_in.add_provides(each)
+        self.pool.createwhatprovides()
+        return stand_in
 
     def named(self, name: str) -> list[solv.XSolvable]:
         """All packages of this name that fit the base's architecture, the base's own included."""
@@ -309,9 +319,4 @@ def _stand_in_for_filelists(offer: Offer, required_files: Iterable[int]) -> None
     unknown = [each for each in required_files if not pool.whatprovides(each)]
     if not unknown:
         return
-    stand_in = pool.add_repo("@filelists").add_solvable()
-    stand_in.name, stand_in.evr, stand_in.arch = "layer:filelists", "0-0", "noarch"
-    for each in unknown:
-        stand_in.add_provides(each)
-    pool.createwhatprovides()
-    offer.missing_files = stand_in
+    offer.missing_files = offer.pretend(unknown)

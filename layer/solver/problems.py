@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import solv
 
+from layer.errors import Unsolvable
 from layer.solver.pool import Offer
 
 _BASE_HINT = (
@@ -23,25 +24,42 @@ class _Facts:
     rules: tuple[solv.Ruleinfo, ...]
 
 
-def explain(offer: Offer, problems: Iterable[solv.Problem]) -> tuple[str, str]:
-    """Message and hint: a line for every reason, sorted."""
+def explain(
+    offer: Offer, solve_all: Callable[[], Iterable[tuple[solv.Solver, Sequence[solv.Problem]]]]
+) -> Unsolvable:
+    """The error that names every reason, sorted; `solve_all` finds the problems again.
+
+    libsolv gives up on a request at its first problem. So what nothing provides
+    is pretended to be there, and asked again, until nothing new turns up.
+    """
     lines: set[str] = set()
-    for problem in problems:
-        lines.update(_reasons(offer, problem))
-    # Reasons that are about the base come from one of two sentences below.
+    pretended: set[int] = set()
+    while True:
+        unmet: set[int] = set()
+        for _solver, problems in solve_all():  # a Problem must not outlive its Solver
+            for problem in problems:
+                facts = _Facts(offer, _rules(problem))
+                lines.update(_reasons(facts))
+                unmet.update(info.dep_id for info in facts.rules if info.type in _CAUSES)
+        if unmet <= pretended:
+            break
+        offer.pretend(unmet - pretended)
+        pretended |= unmet
     is_about_base = any("the base" in line for line in lines)
-    return "\n".join(sorted(lines)), _BASE_HINT if is_about_base else _HINT
+    return Unsolvable("\n".join(sorted(lines)), _BASE_HINT if is_about_base else _HINT)
 
 
-def _reasons(offer: Offer, problem: solv.Problem) -> list[str]:
-    rules = tuple(info for rule in problem.findallproblemrules() for info in rule.allinfos())
-    facts = _Facts(offer, rules)
+def _rules(problem: solv.Problem) -> tuple[solv.Ruleinfo, ...]:
+    return tuple(info for rule in problem.findallproblemrules() for info in rule.allinfos())
+
+
+def _reasons(facts: _Facts) -> list[str]:
     for kinds in (_CAUSES, _CONFLICTS):
-        reasons = [kinds[info.type](facts, info) for info in rules if info.type in kinds]
+        reasons = [kinds[info.type](facts, info) for info in facts.rules if info.type in kinds]
         if reasons:
             return reasons
     # A kind of rule that no sentence is known for: libsolv's own words.
-    return [str(info.problemstr()) for info in rules]
+    return [str(info.problemstr()) for info in facts.rules]
 
 
 def _nothing_provides(facts: _Facts, info: solv.Ruleinfo) -> str:

@@ -10,7 +10,7 @@ import solv
 
 from layer.errors import InvalidInput, NotFound
 from layer.model import Request, RequestKind
-from layer.solver.pool import SOURCE_ARCHES, Offer
+from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
 
 _LATER = {
     RequestKind.GROUP: "groups",
@@ -79,7 +79,7 @@ def needs_filelists(request: Request) -> bool:
 def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     """The error that names every request that nothing fulfils, with names that resemble them."""
     words = sorted({request.text for request in requests})
-    names = sorted({each.name for each in offer.pool.solvables} - {"layer:filelists"})
+    names = sorted({each.name for each in offer.pool.solvables} - {PRETENDED})
     near = [each for word in words for each in difflib.get_close_matches(word, names, 2, 0.75)]
     where = (
         "no enabled repository has" if offer.repositories else "without repositories, nothing has"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import solv
 
-from layer.errors import InvalidInput, Unsolvable
+from layer.errors import InvalidInput
 from layer.model import (
     BaseState,
     LockedPackage,
@@ -116,19 +116,28 @@ def _resolve(offer: Offer, options: _Options) -> Resolution | None:
         raise missing(offer, unknown)
     active, inactive = _split(offer, wishes)
     _refuse_inactive(inactive, options.refused)
-    solver = offer.pool.Solver()
-    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 0 if options.with_recommends else 1)
-    problems = solver.solve(_jobs(offer, active, options.lock))
-    if problems and offer.missing_files is None:
-        raise Unsolvable(*explain(offer, problems))
+    solver, problems = _solve(offer, active, options)
     chosen = [] if problems else list(solver.transaction().newsolvables())
-    if problems or any(offer.stands_in(each) for each in chosen):
+    if offer.missing_files and (problems or any(offer.stands_in(each) for each in chosen)):
         return None
+    if problems:
+        # Together, and each request alone: one problem can hide another.
+        parts = [active, *([wish] for wish in active)]
+        raise explain(offer, lambda: [_solve(offer, part, options) for part in parts])
     return Resolution(
         selections=_selections(offer, active, chosen),
         requests=options.wanted,
         inactive=tuple(wish.request for wish in inactive),
     )
+
+
+def _solve(
+    offer: Offer, wishes: Iterable[_Wish], options: _Options
+) -> tuple[solv.Solver, list[solv.Problem]]:
+    """A Solver that was used once may never return from its second use, so it is always new."""
+    solver = offer.pool.Solver()
+    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 0 if options.with_recommends else 1)
+    return solver, solver.solve(_jobs(offer, wishes, options.lock))
 
 
 def _wishes(offer: Offer, requests: Iterable[Request]) -> list[_Wish]:
