@@ -218,6 +218,14 @@ def test_a_directory_that_was_made_anew_shows_none_of_its_old_files(bench: Bench
     assert bench.listing(outcome.tree, "usr/share/out/folder") == {"three": "f 644 0:0"}
 
 
+def test_what_is_made_below_such_a_directory_is_new_too(bench: Bench) -> None:
+    bench.change(**{"usr/share/out/folder/deep/old": text("")})
+
+    outcome = bench.run(trigger("cd /usr/share/out; rm -r folder; mkdir -p folder/deep"))
+
+    assert bench.listing(outcome.tree, "usr/share/out/folder") == {"deep": "d 755 0:0"}
+
+
 def test_files_and_directories_may_take_each_others_place(bench: Bench) -> None:
     outcome = bench.run(
         trigger("cd /usr/share/out; rm -r folder old; echo > folder; mkdir old; echo > old/x")
@@ -470,17 +478,30 @@ def test_what_goes_in_makes_another_key(bench: Bench, path: str, entry: Entry | 
     assert bench.run(demo).runs[0].key != before
 
 
-def test_the_time_and_the_arguments_make_another_key(bench: Bench) -> None:
+def test_time_trigger_and_arguments_make_another_key(bench: Bench) -> None:
+    keys = {
+        bench.run(trigger("", phase="boot")).runs[0].key,
+        bench.run(trigger("", phase="boot"), epoch=1).runs[0].key,
+        bench.run(trigger("", phase="boot", timeout=21)).runs[0].key,
+    }
+
+    assert len(keys) == 3
+
+
+def test_the_words_it_runs_for_make_another_key(bench: Bench) -> None:
+    """The same tree, of which more or less is the base's."""
     demo = trigger("", include=["usr/share/demo/{word}"], args=["{word}"], phase="boot")
-    words = trigger("", include=["usr/share/demo/{word}"], args=["{word}", "x"], phase="boot")
+    both = bench.run(demo).runs[0]
 
-    keys = {bench.run(demo).runs[0].key, bench.run(demo, epoch=1).runs[0].key}
+    bench.change_base({"usr/share/demo/a": text("a\n")})
+    one = bench.run(demo).runs[0]
 
-    assert len({*keys, bench.run(words).runs[0].key}) == 3
+    assert (both.values, one.values) == (("a", "b"), ("b",))
+    assert both.key != one.key
 
 
 def test_what_does_not_go_in_makes_no_other_key(bench: Bench) -> None:
-    demo = trigger("", include=["usr/share/demo/*", "usr/lib/deep/**"], phase="boot")
+    demo = trigger("", include=["usr/share/demo/*", "usr/lib*/**.so*"], phase="boot")
     before = bench.run(demo).runs[0].key
 
     bench.change(
@@ -488,6 +509,28 @@ def test_what_does_not_go_in_makes_no_other_key(bench: Bench) -> None:
     )
 
     assert bench.run(demo).runs[0].key == before
+
+
+def test_what_an_earlier_trigger_wrote_goes_in(bench: Bench) -> None:
+    second = trigger("", name="second", reads=["usr/share/out/**"], writes=["usr/share/x"])
+
+    keys = [
+        bench.run(trigger(f"echo {n} > /usr/share/out/n", name="first"), second).runs[1].key
+        for n in (1, 2)
+    ]
+
+    assert keys[0] != keys[1]
+
+
+def test_a_kept_directory_does_not_replace_one_that_is_there(bench: Bench) -> None:
+    demo = trigger("mkdir -p /usr/share/new; echo > /usr/share/new/x", writes=["usr/share/new/x"])
+    bench.run(demo)
+    bench.change_base({"usr/share/new": Entry(is_directory=True, mode=0o700, uid=3)})
+
+    outcome = bench.run(demo)
+
+    assert outcome.runs[0].was_cached
+    assert bench.listing(outcome.tree, "usr/share")["new"] == "d 700 3:0"
 
 
 def test_a_kept_output_replaces_what_another_base_has(bench: Bench) -> None:
