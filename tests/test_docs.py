@@ -160,6 +160,13 @@ def _words(page: str) -> set[str]:
     return set(re.findall(r"[\w-]+", read(page)))
 
 
+def test_texts_that_the_program_refers_to_exist() -> None:
+    code = "".join(file.read_text() for file in sorted((ROOT / "layer").rglob("*.py")))
+    named = set(re.findall(r"\bdocs/[\w-]+\.md\b", code))
+    named |= {f"man/{page}.5" for page in re.findall(r"\bman 5 (layer-[a-z]+)", code)}
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
 # --- completion ----------------------------------------------------------------------------------
 
 
