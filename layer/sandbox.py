@@ -151,7 +151,8 @@ def attached(argv: Sequence[str]) -> int:
 class Sandbox:
     """Overlays, and commands that run over them; a context that leaves no mount behind.
 
-    `scratch` is a directory of the caller's, who removes it; the mounts hide
+    To be used from one thread, for the kernel ends a command with the thread
+    that started it. `scratch` is a directory of the caller's, who removes it; the mounts hide
     `scratch/mount`, in the sandbox's own namespace alone.
     """
 
@@ -200,13 +201,15 @@ class Sandbox:
         """A new writable view of a /usr that lies in `lowers`, the uppermost first."""
         name = str(self._overlays)
         self._overlays += 1
-        done = run([*self._enter(), "sh", "-euc", _overlay_script(name, lowers)])
+        inside = Path(f"/proc/{self._pid}/root{self._point}/{name}")
+        for folder in (inside, *(inside / part for part in ("upper", "work", "merged"))):
+            folder.mkdir()
+        for number, lower in enumerate(lowers):
+            (inside / str(number)).symlink_to(lower)
+        _copy_attributes(lowers[0], inside / "upper")
+        done = run([*self._enter(), *_mount_command(name, lowers)])
         if done.status:
             raise TriggerFailed(f"cannot mount an overlay: {done.output.strip()}")
-        inside = Path(f"/proc/{self._pid}/root{self._point}/{name}")
-        for attribute in os.listxattr(lowers[0]):
-            if not attribute.startswith("trusted.overlay."):
-                os.setxattr(inside / "merged", attribute, os.getxattr(lowers[0], attribute))
         return Overlay(name, tuple(lowers), inside / "upper", inside / "merged")
 
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
@@ -285,20 +288,36 @@ class Sandbox:
 _UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
 
 
-def _overlay_script(name: str, lowers: Sequence[Path]) -> str:
+def _mount_command(name: str, lowers: Sequence[Path]) -> list[str]:
     """Links stand for the lower directories: mount options are short, and "," and ":" end them."""
+    links = ":".join(f"{name}/{number}" for number in range(len(lowers)))
+    layers = f"lowerdir={links},upperdir={name}/upper,workdir={name}/work"
+    options = f"{layers},{_OVERLAY_OPTIONS}"
+    return ["mount", "-t", "overlay", "-o", options, "overlay", f"{name}/merged"]
+
+
+def _copy_attributes(source: Path, folder: Path) -> None:
+    """The upper directory's own attributes are those that the view's top shows."""
+    info = source.stat()
+    os.chown(folder, info.st_uid, info.st_gid)
+    folder.chmod(stat.S_IMODE(info.st_mode))
+    for name in os.listxattr(source):
+        if not name.startswith("trusted.overlay."):
+            os.setxattr(folder, name, os.getxattr(source, name))
+    os.utime(folder, (0, 0))
+
+
+def _overlay_script(name: str, lowers: Sequence[Path]) -> str:
+    """The same as `Sandbox.overlay`, for a shell."""
     quoted = [shlex.quote(str(lower)) for lower in lowers]
-    links = [f"{name}/{number}" for number in range(len(lowers))]
     return "\n".join(
         (
             f"mkdir {name} {name}/upper {name}/work {name}/merged",
-            *(f"ln -s {lower} {link}" for lower, link in zip(quoted, links, strict=True)),
-            # The upper directory's own attributes are those of the view's top.
+            *(f"ln -s {lower} {name}/{number}" for number, lower in enumerate(quoted)),
             f"chown --reference={quoted[0]} {name}/upper",
             f"chmod --reference={quoted[0]} {name}/upper",
             f"touch --date=@0 {name}/upper",
-            f"mount -t overlay -o lowerdir={':'.join(links)},upperdir={name}/upper,"
-            f"workdir={name}/work,{_OVERLAY_OPTIONS} overlay {name}/merged",
+            shlex.join(_mount_command(name, lowers)),
         )
     )
 

@@ -227,8 +227,11 @@ def test_a_daemon_that_a_command_leaves_behind_is_ended(sandbox: Sandbox, overla
 
 
 def test_what_cannot_be_mounted_is_an_error(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
     with pytest.raises(TriggerFailed, match="cannot mount an overlay"):
-        sandbox.overlay([tmp_path / "missing"])
+        sandbox.overlay([file])
 
 
 # --- however we end -----------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def parse_trigger(text: str, source: str) -> Trigger:
     if faults:
         raise TriggerFailed(
             "\n".join(f"{source}: {fault}" for fault in faults),
-            "docs/triggers.md describes every key",
+            "layer-trigger(5) describes every key",
         )
     return trigger
 
