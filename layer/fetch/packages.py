@@ -41,19 +41,17 @@ def fetch_packages(
     continued. One RepositoryError names all packages that could not be had.
     """
     found = {package: directory / f"{package.checksum}.rpm" for package in packages}
-    missing = {package for package, path in found.items() if not _is_intact(path, package)}
-    if not missing:
-        return found
-    plan = _package_downloads(missing, repositories)
     with explained(directory):
+        missing = {package for package, path in found.items() if not _is_intact(path, package)}
+        plan = _package_downloads(missing, repositories)
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         for package, download in plan.items():
             download.destination = directory / f"{package.checksum}.rpm.part"
             download.checksum_type, download.checksum = "sha256", package.checksum
-            download.size = package.size
-            download.is_resumed = _is_partial(download.destination, package)
+            download.size, download.is_resumable = package.size, True
+        begun = [download for download in plan.values() if _is_begun(download)]
         perform(plan.values(), reporter)
-        perform(_restarted(plan.values()), reporter)
+        _begin_again([download for download in begun if download.failure], reporter)
         for package, download in plan.items():
             if not download.failure:
                 download.destination.replace(found[package])
@@ -73,7 +71,8 @@ def fetch_headers(
     them: only the whole package can be checked, and is when it is imported.
     """
     found = {package: cache / f"{package.checksum}.header.rpm" for package in packages}
-    missing = {package for package, path in found.items() if not _is_header(path)}
+    with explained(cache):
+        missing = {package for package, path in found.items() if not _is_header(path)}
     if not missing:
         return found
     plan = _package_downloads(missing, repositories)
@@ -129,25 +128,34 @@ def _is_intact(path: Path, package: Package) -> bool:
         return False
 
 
-def _is_partial(path: Path, package: Package) -> bool:
-    """Whether a transfer can go on here; what is as long as the package is of no use."""
-    if path.exists() and path.stat().st_size < package.size:
-        return True
-    path.unlink(missing_ok=True)
+def _is_begun(download: Download) -> bool:
+    """Whether there is something to go on from; what is too long is removed."""
+    path = download.destination
+    if not path.exists() or path.stat().st_size < download.size:
+        return path.exists()
+    path.unlink()
     return False
 
 
-def _restarted(downloads: Iterable[Download]) -> list[Download]:
-    """Those which could not be resumed, made to begin at the start.
+def _begin_again(downloads: Collection[Download], reporter: Reporter) -> None:
+    """Fetch from the start what could not be continued, and if that fails, keep what there was.
 
-    A server without byte ranges (python3 -m http.server) cannot resume, and a
-    wrong beginning cannot be completed.
+    A server without byte ranges (python3 -m http.server) cannot go on with what
+    was begun, and a wrong beginning cannot be completed.
     """
-    again = [download for download in downloads if download.failure and download.is_resumed]
-    for download in again:
-        download.destination.unlink(missing_ok=True)
-        download.is_resumed = False
-    return again
+    aside = {
+        download.destination: download.destination.with_suffix(".begun")
+        for download in downloads
+        if download.destination.exists()
+    }
+    for path, kept in aside.items():
+        path.replace(kept)
+    perform(downloads, reporter)
+    for path, kept in aside.items():
+        if path.exists():
+            kept.unlink()
+        else:
+            kept.replace(path)
 
 
 def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> None:

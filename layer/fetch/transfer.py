@@ -35,7 +35,8 @@ class Download:
     """One transfer and, afterwards, why it failed, if it did.
 
     `path` is relative to the repository or a whole URL; where `end` is set, no
-    more than that many bytes are fetched; `name` is what progress calls it.
+    more than that many bytes are fetched; `name` is what progress calls it. One
+    that `is_resumable` goes on from what a killed process left at `destination`.
     """
 
     repository: Repository
@@ -46,7 +47,7 @@ class Download:
     checksum: str = ""
     size: int = 0
     end: int = 0
-    is_resumed: bool = False
+    is_resumable: bool = False
     failure: str | None = None
 
 
@@ -79,7 +80,6 @@ def _target(
     download: Download, handle: librepo.Handle, reporter: Reporter
 ) -> librepo.PackageTarget:
     def progress(_: object, total: float, done: float) -> None:
-        # Without this callback librepo would not notice a Ctrl-C until it is through.
         if done:
             reporter.progress(download.name, int(done), int(total) or download.size)
 
@@ -92,7 +92,7 @@ def _target(
         checksum_type=CHECKSUMS.get(download.checksum_type, librepo.CHECKSUM_UNKNOWN),
         checksum=download.checksum or None,
         expectedsize=download.size,
-        resume=download.is_resumed,
+        resume=download.is_resumable,
         handle=handle,
         progresscb=progress,
         mirrorfailurecb=mirror_failed,
@@ -106,6 +106,8 @@ def _handle(repository: Repository) -> librepo.Handle:
     handle = librepo.Handle()
     handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
     handle.setopt(librepo.LRO_URLS, list(repository.base_urls))
+    # Without it a Ctrl-C is noticed at the end; what a callback raises may get lost.
+    handle.setopt(librepo.LRO_INTERRUPTIBLE, True)
     handle.setopt(librepo.LRO_CONNECTTIMEOUT, _TIMEOUT)
     handle.setopt(librepo.LRO_LOWSPEEDTIME, _TIMEOUT)
     handle.setopt(librepo.LRO_MAXPARALLELDOWNLOADS, _PARALLEL)
