@@ -50,6 +50,8 @@ def fulfils(header: PackageHeader, request: Request) -> bool:
         f"{nevra.name}-{nevra.evr}",
         f"{nevra.name}-{nevra.version}-{nevra.release}",
         f"{nevra.name}-{nevra.version}-{nevra.release}.{nevra.arch}",
+        f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}",
+        f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}.{nevra.arch}",
     }
     return request.text in forms
 

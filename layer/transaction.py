@@ -13,7 +13,7 @@ from pathlib import Path
 from layer import bootplan, pipeline
 from layer.assembly import extract_database, read_numbers
 from layer.change import Change, Leftover
-from layer.errors import PackageRefused
+from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import Host, base_kernel_arguments, require_root
@@ -95,10 +95,7 @@ def open_sources(
         metadata: tuple[RepositoryMetadata, ...] = ()
         if needs_repositories or None in cached.values():
             host.reporter.step("Reading repositories")
-            metadata = tuple(
-                fetch_metadata(repository, host.cache, host.reporter)
-                for repository in host.repositories()
-            )
+            metadata = _fetch_all_metadata(host)
         headers = {}
         for checksum, imported in cached.items():
             if imported is not None:
@@ -184,6 +181,21 @@ def packages_of(resolution: Resolution) -> tuple[Package, ...]:
     return tuple(s.package for s in resolution.selections)
 
 
+def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
+    """One RepositoryError for all repositories that cannot be had."""
+    found: list[RepositoryMetadata] = []
+    errors: list[RepositoryError] = []
+    for repository in host.repositories():
+        try:
+            found.append(fetch_metadata(repository, host.cache, host.reporter))
+        except RepositoryError as error:
+            errors.append(error)
+    if errors:
+        message = "\n".join(error.message for error in errors)
+        raise RepositoryError(message, errors[0].hint) from errors[0]
+    return tuple(found)
+
+
 def _headers(
     host: Host,
     packages: Sequence[Package],
@@ -198,8 +210,19 @@ def _headers(
         if imported is not None:
             headers.append(read_package_header(host.store, imported))
         else:
-            headers.append(read_header(fetched[package]))
+            headers.append(_read_fetched(package, fetched[package]))
     return tuple(headers)
+
+
+def _read_fetched(package: Package, path: Path) -> PackageHeader:
+    try:
+        return read_header(path)
+    except PackageRefused as error:
+        path.unlink(missing_ok=True)  # else it would be taken from the cache again
+        raise PackageRefused(
+            f"{package.nevra} of repository {package.repository}: {error.message}",
+            "try again later: the repository may be in the middle of an update",
+        ) from error
 
 
 def _will_fire(

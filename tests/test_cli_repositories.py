@@ -1,0 +1,211 @@
+"""Package repositories that are away, broken or hostile: one error that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import do, fails
+from tests.snapshot import unchanged
+from tests.world import Machine, World, served, write_repo_file
+
+
+@pytest.fixture
+def copied(world: World, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A copy of the repository that may be damaged, and where it is served."""
+    path = tmp_path / "copy"
+    shutil.copytree(world.packages, path)
+    with served(path) as url:
+        yield path, url
+
+
+def install(machine: Machine, folder: Path, url: str, *words: str) -> list[str]:
+    """The error of an install from a repository `other` beside the world's own."""
+    repos = folder / "other-repos"
+    repos.mkdir(exist_ok=True)
+    write_repo_file(repos, "other", url)
+    return fails(machine, "install", "--repo-dir", str(repos), "-y", *(words or ("pear",)))
+
+
+def metadata(repository: Path, kind: str) -> Path:
+    """The one metadata file of a kind."""
+    return next((repository / "repodata").glob(f"*-{kind}.xml.gz"))
+
+
+def test_a_closed_port_is_one_error(machine_kept: Machine, tmp_path: Path) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}/"
+        error, hint = install(machine_kept, tmp_path, url)
+    assert error.startswith(
+        f"error: repository other: cannot fetch {url}repodata/repomd.xml: Failed to connect to "
+    )
+    assert hint == (
+        "hint: check the network and the repository's baseurl, or disable the repository"
+    )
+
+
+def test_an_unknown_name_is_one_error(machine_kept: Machine, tmp_path: Path) -> None:
+    error, _ = install(machine_kept, tmp_path, "http://nowhere.invalid/")
+    assert error.startswith(
+        "error: repository other: cannot fetch http://nowhere.invalid/repodata/repomd.xml: "
+    )
+
+
+def test_a_missing_repository_is_one_error(
+    machine_kept: Machine, tmp_path: Path, copied: tuple[Path, str]
+) -> None:
+    _, url = copied
+    error, _ = install(machine_kept, tmp_path, f"{url}nowhere")
+    assert error == (
+        f"error: repository other: cannot fetch {url}nowhere/repodata/repomd.xml: "
+        "the server answers 404"
+    )
+    error, _ = install(machine_kept, tmp_path, f"file://{tmp_path}/nowhere")
+    assert error.startswith(f"error: repository other: cannot fetch file://{tmp_path}/nowhere/")
+
+
+def test_a_web_page_is_no_repository(
+    machine_kept: Machine, tmp_path: Path, copied: tuple[Path, str]
+) -> None:
+    path, url = copied
+    (path / "repodata/repomd.xml").write_text("<!DOCTYPE html><html>Please log in</html>\n")
+    error, hint = install(machine_kept, tmp_path, url)
+    assert error == (
+        f"error: repository other ({url}): repodata/repomd.xml is no repository metadata"
+    )
+    assert hint.startswith("hint: try again later")
+
+
+def test_metadata_with_a_wrong_checksum_are_refused(
+    machine_kept: Machine, tmp_path: Path, copied: tuple[Path, str]
+) -> None:
+    path, url = copied
+    primary = metadata(path, "primary")
+    damaged = bytearray(primary.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    primary.write_bytes(damaged)
+    error, _ = install(machine_kept, tmp_path, url)
+    assert error.startswith(f"error: repository other: cannot fetch {url}repodata/{primary.name}: ")
+    assert "checksum" in error.lower()
+
+
+@pytest.mark.parametrize("content", [b"<html>log in</html>", b"", b"\x1f\x8b\x08", None], ids=repr)
+def test_metadata_that_match_their_checksum_and_are_none_are_refused(
+    machine_kept: Machine, tmp_path: Path, copied: tuple[Path, str], content: bytes | None
+) -> None:
+    """As when the server's disk was full while the repository was made."""
+    path, url = copied
+    primary = metadata(path, "primary")
+    data = primary.read_bytes()
+    primary.write_bytes(data[: len(data) // 2] if content is None else content)
+    digest = hashlib.sha256(primary.read_bytes()).hexdigest()
+    repomd = path / "repodata/repomd.xml"
+    text = repomd.read_text()
+    start = text.index('<data type="primary">')
+    end = text.index("</data>", start)
+    record = re.sub(r"(<checksum [^>]*>)[0-9a-f]+", rf"\g<1>{digest}", text[start:end], count=1)
+    record = re.sub(r"<size>\d+", f"<size>{primary.stat().st_size}", record)
+    repomd.write_text(text[:start] + record + text[end:])
+    error, *_ = install(machine_kept, tmp_path, url)
+    assert "other" in error
+
+
+def test_a_package_that_is_gone_is_one_error(
+    machine_kept: Machine, tmp_path: Path, own_repository: tuple[Path, str]
+) -> None:
+    path, url = own_repository
+    next(path.rglob("extra-1-1.noarch.rpm")).unlink()
+    error, _ = install(machine_kept, tmp_path, url, "extra")
+    assert error.startswith("error: repository other: cannot fetch ")
+    assert error.endswith("extra-1-1.noarch.rpm: the server answers 404")
+
+
+@pytest.mark.parametrize("place", ["header", "payload"])
+def test_a_package_with_a_wrong_checksum_is_refused(
+    machine_kept: Machine, tmp_path: Path, own_repository: tuple[Path, str], place: str
+) -> None:
+    path, url = own_repository
+    package = next(path.rglob("extra-1-1.noarch.rpm"))
+    intact = package.read_bytes()
+    damaged = bytearray(intact)
+    damaged[200 if place == "header" else -3] ^= 1
+    package.write_bytes(damaged)
+    error, *_ = install(machine_kept, tmp_path, url, "extra")
+    assert "extra" in error
+    package.write_bytes(intact)
+    with unchanged(machine_kept.path):
+        do(machine_kept, "install", "--repo-dir", str(tmp_path / "other-repos"), "-n", "extra")
+
+
+def test_a_dead_repository_does_not_block_what_needs_none(machine: Machine, tmp_path: Path) -> None:
+    repos = tmp_path / "repos"
+    repos.mkdir()
+    write_repo_file(repos, "dead", "http://127.0.0.1:1/")
+    do(machine, "install", "-y", "apple", "pear")
+    do(machine, "uninstall", "--repo-dir", str(repos), "-y", "apple")
+    do(machine, "reset", "--repo-dir", str(repos), "-y")
+    assert machine.layered() == []
+
+
+def test_two_dead_repositories_are_both_named(machine_kept: Machine, tmp_path: Path) -> None:
+    repos = tmp_path / "repos"
+    repos.mkdir()
+    for name in ("dead-a", "dead-b"):
+        write_repo_file(repos, name, f"file:///nowhere/{name}")
+    lines = fails(machine_kept, "install", "--repo-dir", str(repos), "-y", "pear")
+    assert [name for name in ("dead-a", "dead-b") if any(name in line for line in lines)] == [
+        "dead-a",
+        "dead-b",
+    ]
+
+
+def test_without_any_repository_the_error_says_so(machine_kept: Machine) -> None:
+    with unchanged(machine_kept.path):
+        done = machine_kept.layer("install", "-y", "pear", status=1)
+    assert "error: without repositories, nothing has pear\n" in done.stderr
+
+
+def test_refresh_md_names_the_repositories(machine: Machine, world: World) -> None:
+    line = f"tiny: file://{world.packages}\n"
+    with unchanged(machine.path):
+        assert do(machine, "refresh-md").stdout == line
+        assert do(machine, "refresh-md", "--force").stdout == line
+        done = machine.layer("refresh-md", status=1)
+    assert done.stderr == (
+        "error: no repository is enabled\n"
+        "hint: put a .repo file into /etc/yum.repos.d or use --repo-dir\n"
+    )
+
+
+def test_the_deployments_own_repo_files_are_read(machine: Machine, world: World) -> None:
+    folder = machine.pending().path / "etc/yum.repos.d"
+    folder.mkdir()
+    write_repo_file(folder, "own", f"file://{world.packages}")
+    assert machine.layer("refresh-md").stdout == f"own: file://{world.packages}\n"
+    machine.layer("install", "-y", "web")
+    assert machine.layered() == ["web"]
+    assert (machine.pending().path / "etc/yum.repos.d/own.repo").exists()
+
+
+def test_a_repo_file_that_is_none_is_one_error(machine_kept: Machine, tmp_path: Path) -> None:
+    (tmp_path / "bad.repo").write_text("enabled=1\n")
+    error, *_ = fails(machine_kept, "install", "--repo-dir", str(tmp_path), "-y", "pear")
+    assert f"{tmp_path}/bad.repo" in error
+
+
+@pytest.fixture
+def own_repository(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A repository with a package that no other one has, and where it is served."""
+    from testdata.distro.tiny import tiny_repository, tiny_rpm
+
+    path = tmp_path / "own"
+    tiny_repository(path, tiny_rpm("extra", "/usr/bin/extra"))
+    with served(path) as url:
+        yield path, url
