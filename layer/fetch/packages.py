@@ -48,10 +48,10 @@ def fetch_packages(
         for package, download in plan.items():
             download.destination = directory / f"{package.checksum}.rpm.part"
             download.checksum_type, download.checksum = "sha256", package.checksum
-            download.size, download.is_resumable = package.size, True
-        begun = [download for download in plan.values() if _is_begun(download)]
+            download.is_resumable = True
+            # librepo compares the size that is promised with that of the rest alone.
+            download.size = 0 if _is_begun(download.destination, package) else package.size
         perform(plan.values(), reporter)
-        _begin_again([download for download in begun if download.failure], reporter)
         for package, download in plan.items():
             if not download.failure:
                 download.destination.replace(found[package])
@@ -128,34 +128,15 @@ def _is_intact(path: Path, package: Package) -> bool:
         return False
 
 
-def _is_begun(download: Download) -> bool:
-    """Whether there is something to go on from; what is too long is removed."""
-    path = download.destination
-    if not path.exists() or path.stat().st_size < download.size:
-        return path.exists()
-    path.unlink()
-    return False
+def _is_begun(path: Path, package: Package) -> bool:
+    """Whether there is something to go on from; what is too long is removed.
 
-
-def _begin_again(downloads: Collection[Download], reporter: Reporter) -> None:
-    """Fetch from the start what could not be continued, and if that fails, keep what there was.
-
-    A server without byte ranges (python3 -m http.server) cannot go on with what
-    was begun, and a wrong beginning cannot be completed.
+    librepo begins anew by itself where a server has no byte ranges, as
+    python3 -m http.server has none, and where the beginning was wrong.
     """
-    aside = {
-        download.destination: download.destination.with_suffix(".begun")
-        for download in downloads
-        if download.destination.exists()
-    }
-    for path, kept in aside.items():
-        path.replace(kept)
-    perform(downloads, reporter)
-    for path, kept in aside.items():
-        if path.exists():
-            kept.unlink()
-        else:
-            kept.replace(path)
+    if path.exists() and path.stat().st_size >= package.size:
+        path.unlink()
+    return path.exists()
 
 
 def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> None:
