@@ -252,7 +252,7 @@ def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> d
 
 def _boot_metadata(
     store: ObjectStore, tree: Tree, treefile: Treefile
-) -> dict[str, str | int | bool]:
+) -> dict[str, str | bool]:
     """What libostree wants to know of a tree that boots; InvalidInput where it cannot."""
     if treefile.kernel is None:
         return {}

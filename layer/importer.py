@@ -61,7 +61,7 @@ def find_package(store: ObjectStore, checksum: str) -> PackageTree | None:
     if found is None:
         return None
     commit = store.read_commit(found)
-    if commit.metadata.get("layer.schema") != SCHEMA:
+    if commit.metadata.get("layer.schema") != str(SCHEMA):
         return None  # by another version of the rules: to be imported again
     try:
         if commit.metadata["layer.checksum"] != checksum:
@@ -161,7 +161,7 @@ class _Import:
             timestamp=self._header.build_time,
             subject=str(nevra),
             metadata={
-                "layer.schema": SCHEMA,
+                "layer.schema": str(SCHEMA),
                 "layer.nevra": str(nevra),
                 "layer.checksum": checksum,
                 "layer.owners": _canonical(

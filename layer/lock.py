@@ -1,9 +1,9 @@
 """The lock: all that, with the base, decides a derived commit; it stands in the commit itself.
 
-Metadata of a commit that layer made, schema 1. Structured values are canonical
-JSON text, so that `ostree show --print-metadata-key` is readable:
+Metadata of a commit that layer made, schema 1. All values are text (OSTree keeps
+numbers in an order of bytes of their own), structured ones canonical JSON, so that `ostree show --print-metadata-key` is readable:
 
-- `layer.schema` (int), `layer.base` (checksum of the base; absent on a base)
+- `layer.schema`, `layer.base` (checksum of the base; absent on a base)
 - `layer.packages`: [[NEVRA, SHA-256 of the file], ...] over the base, or of the base
 - `layer.ids`: {name: number} where it would not follow from base and names
 - `layer.triggers`: digest of the trigger set
@@ -78,10 +78,10 @@ def read_record(commit: Commit) -> Record:
     return Record(runs, tuple(sorted(_json(commit, "layer.written", {}).items())))
 
 
-def format_metadata(lock: Lock, record: Record) -> dict[str, str | int | bool]:
+def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
     """The metadata that says lock and record; the same nouns give the same text."""
     return {
-        "layer.schema": SCHEMA,
+        "layer.schema": str(SCHEMA),
         "layer.packages": canonical(sorted([str(p.nevra), p.checksum] for p in lock.packages)),
         "layer.ids": canonical(dict(lock.ids)),
         "layer.triggers": lock.triggers,
@@ -111,8 +111,8 @@ def _json(commit: Commit, key: str, default: Any) -> Any:
 
 
 def _check_schema(commit: Commit) -> None:
-    schema = commit.metadata.get("layer.schema", SCHEMA)
-    if schema != SCHEMA:
+    schema = commit.metadata.get("layer.schema", "")
+    if schema != str(SCHEMA):
         raise InvalidInput(
             f"commit {commit.checksum} has schema {schema}; this version knows {SCHEMA}",
             "a newer version of layer made it; use that one",

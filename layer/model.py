@@ -239,7 +239,7 @@ class Commit:
     parent: str | None
     timestamp: int
     root: Tree
-    metadata: Mapping[str, str | int | bool]
+    metadata: Mapping[str, str | bool]
     subject: str = ""
 
 

@@ -100,7 +100,7 @@ def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> st
 
     Refs keep the commit and its base from being pruned.
     """
-    metadata: dict[str, str | int | bool] = dict(format_metadata(assembled.lock, assembled.record))
+    metadata: dict[str, str | bool] = dict(format_metadata(assembled.lock, assembled.record))
     metadata["layer.base"] = base.checksum
     for key in ("version", "ostree.linux", "ostree.bootable"):
         if key in base.metadata:

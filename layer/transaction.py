@@ -325,9 +325,9 @@ def _commit(host: Host, change: Change) -> str:
             reporter=host.reporter,
         )
         checksum = pipeline.commit_derived(store, change.base, assembled)
-    made: dict[str, str | int] = {
+    made = {
         "layer.made-by": f"layer {version('layer')}",
-        "layer.made-at": int(time.time()),
+        "layer.made-at": str(int(time.time())),
     }
     store.write_detached_metadata(checksum, made)
     return checksum

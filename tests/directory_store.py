@@ -159,7 +159,7 @@ class DirectoryStore:
         parent: str | None,
         timestamp: int,
         subject: str,
-        metadata: Mapping[str, str | int | bool],
+        metadata: Mapping[str, str | bool],
     ) -> str:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
         self.read_directory(root.contents)

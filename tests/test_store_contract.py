@@ -89,7 +89,7 @@ def test_files_larger_than_memory_are_streamed(store: ObjectStore) -> None:
 
 
 def test_commits_keep_all_and_are_equal_for_equal_arguments(store: ObjectStore) -> None:
-    metadata = {"version": "3", "layer.schema": 1, "ostree.bootable": True}
+    metadata = {"version": "3", "layer.schema": "1", "ostree.bootable": True}
     with store.transaction():
         root = put(store, empty_tree(store), usr__a="1")
         arguments = {"timestamp": 1_700_000_000, "subject": "s", "metadata": metadata}

@@ -64,7 +64,7 @@ class ObjectStore(Protocol):
         parent: str | None,
         timestamp: int,
         subject: str,
-        metadata: Mapping[str, str | int | bool],
+        metadata: Mapping[str, str | bool],
     ) -> str:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
 

@@ -108,7 +108,7 @@ class OstreeStore:
             parent=OSTree.commit_get_parent(variant),
             timestamp=OSTree.commit_get_timestamp(variant),
             root=root,
-            metadata={k: v for k, v in sorted(metadata.items()) if isinstance(v, str | int)},
+            metadata={k: v for k, v in sorted(metadata.items()) if isinstance(v, str | bool)},
             subject=variant.get_child_value(3).get_string(),
         )
 
@@ -131,7 +131,7 @@ class OstreeStore:
         parent: str | None,
         timestamp: int,
         subject: str,
-        metadata: Mapping[str, str | int | bool],
+        metadata: Mapping[str, str | bool],
     ) -> str:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
         values = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(metadata.items())})
@@ -151,7 +151,7 @@ class OstreeStore:
         with translated(f"cannot set {ref}"):
             self.repo.transaction_set_refspec(ref, checksum)
 
-    def write_detached_metadata(self, checksum: str, values: Mapping[str, str | int]) -> None:
+    def write_detached_metadata(self, checksum: str, values: Mapping[str, str]) -> None:
         """Notes beside a commit that are no part of it: who made it and when."""
         variant = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(values.items())})
         with translated(f"cannot write metadata of {checksum}"):
@@ -362,10 +362,8 @@ def _file_info(attributes: FileAttributes, size: int) -> Any:
     return info
 
 
-def _variant(value: str | int | bool) -> Any:
-    if isinstance(value, bool):
-        return GLib.Variant("b", value)
-    return GLib.Variant("x", value) if isinstance(value, int) else GLib.Variant("s", value)
+def _variant(value: str | bool) -> Any:
+    return GLib.Variant("b" if isinstance(value, bool) else "s", value)
 
 
 def _xattrs(xattrs: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
