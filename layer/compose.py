@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -88,9 +87,8 @@ def compose_tree(
 ) -> Composed:
     """Makes the next commit of the treefile's ref in a bare repository.
 
-    `timestamp` (seconds) is that of the commit and stands for the time in all
-    that triggers write; without it SOURCE_DATE_EPOCH, else now. An existing
-    version is refused.
+    `timestamp` (seconds) is that of the commit and of the packages' installation;
+    without it SOURCE_DATE_EPOCH, else now. An existing version is refused.
     """
     require_root()
     epoch = timestamp if timestamp is not None else _now()
@@ -100,11 +98,11 @@ def compose_tree(
     unscripted = _scriptlets(treefile, store, packages)
     triggers = read_triggers()
     with (
-        tempfile.TemporaryDirectory(prefix="layer-", dir=store.path / "tmp") as folder,
+        pipeline.scratch_in(store.path / "tmp") as scratch,
         store.transaction(),
     ):
         nothing = empty_tree(store)
-        workshop = pipeline.Workshop(NearTree(None, nothing), Path(folder))
+        workshop = pipeline.Workshop(NearTree(None, nothing), scratch)
         assembled = pipeline.assemble(
             store,
             skeleton(store, treefile),
@@ -250,9 +248,7 @@ def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> d
     }
 
 
-def _boot_metadata(
-    store: ObjectStore, tree: Tree, treefile: Treefile
-) -> dict[str, str | bool]:
+def _boot_metadata(store: ObjectStore, tree: Tree, treefile: Treefile) -> dict[str, str | bool]:
     """What libostree wants to know of a tree that boots; InvalidInput where it cannot."""
     if treefile.kernel is None:
         return {}

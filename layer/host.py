@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
 from layer.model import Commit, Deployment, NearTree, Repository, Tree
 from layer.origin import Origin, parse_origin
+from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
 from layer.repos import read_repositories
 from layer.running import SandboxOptions
@@ -133,10 +133,11 @@ class Host:
     def scratch(self) -> Iterator[Path]:
         """An empty directory beside the objects, removed at the end.
 
-        libostree removes what a crash leaves in this place after a day.
+        After a TriggerFailed it stays, for the command line that replays the
+        failure. libostree removes what is left in this place after a day.
         """
-        with tempfile.TemporaryDirectory(prefix="layer-", dir=self.store.path / "tmp") as folder:
-            yield Path(folder)
+        with scratch_in(self.store.path / "tmp") as folder:
+            yield folder
 
     @contextmanager
     def locked(self) -> Iterator[None]:

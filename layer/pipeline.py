@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from layer import assembly, ids
+from layer.errors import TriggerFailed
 from layer.lock import Lock, Record, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
@@ -17,6 +21,9 @@ from layer.store.contract import ObjectStore
 from layer.triggers.format import Trigger
 from layer.triggers.order import digest, split_at_owners
 
+# What triggers take for the time. The same for every base, so that an output is found
+# again whatever base it was made on: 2020-01-01T00:00:00Z.
+TRIGGER_EPOCH = 1_577_836_800
 LAYER = "layer"  # as the writer of files that come from no package and no trigger
 
 
@@ -42,6 +49,24 @@ class Assembled:
     notes: tuple[str, ...]
 
 
+@contextmanager
+def scratch_in(directory: Path) -> Iterator[Path]:
+    """An empty directory, removed at the end.
+
+    After a TriggerFailed it stays, for the command line that replays the failure.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="layer-", dir=directory))
+    is_kept = False
+    try:
+        yield folder
+    except TriggerFailed:
+        is_kept = True
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(folder)
+
+
 def assemble(
     store: ObjectStore,
     base: Tree,
@@ -57,8 +82,8 @@ def assemble(
     """Base, packages, triggers and rpm database to one tree; `triggers` are in their order.
 
     Triggers fire on what differs from `before`, which is the base if not said.
-    `epoch` (seconds) stands for the time in all that is written. Must be called
-    inside a transaction of the store.
+    `epoch` (seconds) is the time of installation in the rpm database. Must be
+    called inside a transaction of the store.
     """
     reporter.step("Merging")
     merged = assembly.merge(store, base, packages)
@@ -70,7 +95,7 @@ def assemble(
         store,
         workshop.near,
         before=before or base,
-        epoch=epoch,
+        epoch=TRIGGER_EPOCH,
         reporter=reporter,
         options=workshop.options,
     )

@@ -150,6 +150,7 @@ def _carry_out(
         return task.run("no tool"), Effect()
     commit = store.find_commit(task.ref)
     if commit is not None:
+        reporter.step(f"Trigger {' '.join((trigger.name, *task.job.values[:3]))}: as before")
         return task.run("done", was_cached=True), _read_kept(store, commit)
     reporter.step(f"Running trigger {' '.join((trigger.name, *task.job.values[:3]))}")
     effect = bench.run(task, tree, reporter)

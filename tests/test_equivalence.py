@@ -14,6 +14,7 @@ from layer.host import Host
 from layer.importer import find_package
 from layer.lock import read_lock, read_record
 from layer.model import Commit
+from layer.pipeline import TRIGGER_EPOCH
 from layer.rpmfile.database import write_database
 from layer.store.trees import lookup
 from layer.triggers.format import parse_trigger
@@ -67,15 +68,15 @@ def classic(host: Host, derived: Commit, full: Path) -> None:
     # The numbers of accounts are layer's own decision; it stands in a file of the tree.
     ids = "usr/lib/sysusers.d/00-layer-ids.conf"
     (full / ids).write_bytes((host.require_pending().path / ids).read_bytes())
-    in_tree(full, base.timestamp, "/usr/bin/systemd-sysusers")
+    in_tree(full, TRIGGER_EPOCH, "/usr/bin/systemd-sysusers")
     for name in ("passwd-", "group-", "shadow-", "gshadow-", ".pwd.lock"):
         (full / "usr/etc" / name).unlink(missing_ok=True)
     for package in packages:
         assert package is not None
         for owner in package.owners:
             chown(full, full / owner.path, owner.user, owner.group)
-    in_tree(full, base.timestamp, "/usr/sbin/ldconfig", "-X")
-    in_tree(full, base.timestamp, "/usr/bin/rm", "/usr/lib/libtiny.so.1")
+    in_tree(full, TRIGGER_EPOCH, "/usr/sbin/ldconfig", "-X")
+    in_tree(full, TRIGGER_EPOCH, "/usr/bin/rm", "/usr/lib/libtiny.so.1")
     database = full / "usr/share/rpm"
     shutil.move(database, full.with_name("rpmdb"))
     database.mkdir(mode=0o755)
