@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
+from testdata.distro.tiny import FileSpec, RpmSpec, tiny_repository
+from testdata.triggers import hosttree
 from tests.snapshot import unchanged
-from tests.world import Machine
+from tests.world import Machine, write_repo_file
 
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 
@@ -35,6 +38,28 @@ def first(machine: Machine) -> dict[str, Any]:
     """What `status --json` says of the deployment that boots next."""
     entry: dict[str, Any] = json.loads(do(machine, "status", "--json").stdout)["deployments"][0]
     return entry
+
+
+def host_programs(*paths: str) -> list[FileSpec]:
+    """Programs of this machine with their libraries, as files of a package."""
+    files = []
+    for path, entry in sorted(hosttree.programs(*paths).items()):
+        assert entry is not None
+        where = f"/{path}" if path.startswith("usr/") else f"/usr/{path}"
+        if entry.target:
+            files.append(FileSpec.symlink(where, entry.target))
+        else:
+            files.append(FileSpec(where, Path(entry.host).read_bytes(), mode=0o755))
+    return list({file.path: file for file in files}.values())
+
+
+def extra_repository(folder: Path, *specs: RpmSpec) -> list[str]:
+    """The options that add a repository of one's own, so that the world stays as it is."""
+    tiny_repository(folder / "packages", *specs)
+    repos = folder / "repos"
+    repos.mkdir()
+    write_repo_file(repos, folder.name, f"file://{folder}/packages")
+    return ["--repo-dir", str(repos)]
 
 
 def origin_of(machine: Machine) -> str:
