@@ -26,6 +26,8 @@ def state(sysroot: Path) -> dict[str, object]:
     for pattern in _WATCHED:
         for top in sorted(sysroot.glob(pattern)):
             for path in (top, *sorted(_below(top))):
+                if top.name == "refs" and path.is_dir():
+                    continue  # libostree leaves the directories of deleted refs
                 found[str(path.relative_to(sysroot))] = _noun(path)
     for pattern in _NAMED:
         found[pattern] = sorted(path.name for path in sysroot.glob(pattern))

@@ -132,5 +132,10 @@ def confirm(*, assumeyes: bool) -> None:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise LayerError("nobody is here to say yes; nothing has changed", "-y says yes beforehand")
-    if not click.confirm("Is this all right?", default=False):
+    try:
+        is_yes = click.confirm("Is this all right?", default=False)
+    except click.Abort:
+        click.echo()  # the question's line is not at its end
+        raise
+    if not is_yes:
         raise LayerError("the answer is no; nothing has changed")

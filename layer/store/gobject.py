@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from gi.repository import Gio, GLib, OSTree  # noqa: E402  # after require_versi
 
 __all__ = ["GLib", "Gio", "OSTree", "interruptible", "translated", "uninterrupted"]
 
+_AGAIN = 0.05  # seconds
 _INTERRUPTING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
@@ -32,15 +34,20 @@ def translated(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[Any]:
+def interruptible(also: Callable[[], object] = lambda: None) -> Iterator[Any]:
     """Gives a `Gio.Cancellable` that an interrupting signal cancels; raises KeyboardInterrupt then.
 
     Python runs no signal handler while libostree's C code works, so a thread
-    listens for it.
+    listens for it. It calls `also`, too, again and again until the block ends.
     """
     cancellable = Gio.Cancellable()
+
+    def cancel() -> None:
+        cancellable.cancel()
+        also()
+
     try:
-        with _handled(cancellable.cancel), _listening(cancellable.cancel):
+        with _handled(cancel), _listening(cancel):
             yield cancellable
     finally:
         if cancellable.is_cancelled():
@@ -90,6 +97,8 @@ def _listening(act: Callable[[], object]) -> Iterator[None]:
         while numbers := os.read(reader, 64):
             if not _INTERRUPTING.isdisjoint(numbers):
                 act()
+                while not select.select([reader], [], [], _AGAIN)[0]:
+                    act()
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
