@@ -1,7 +1,8 @@
 """The lock: all that, with the base, decides a derived commit; it stands in the commit itself.
 
 Metadata of a commit that layer made, schema 1. All values are text (OSTree keeps
-numbers in an order of bytes of their own), structured ones canonical JSON, so that `ostree show --print-metadata-key` is readable:
+numbers in an order of bytes of their own), structured ones canonical JSON, so
+that `ostree show --print-metadata-key` is readable:
 
 - `layer.schema`, `layer.base` (checksum of the base; absent on a base)
 - `layer.packages`: [[NEVRA, SHA-256 of the file], ...] over the base, or of the base

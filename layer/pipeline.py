@@ -64,7 +64,9 @@ def scratch_in(directory: Path) -> Iterator[Path]:
         raise
     finally:
         if not is_kept:
-            shutil.rmtree(folder)
+            # libostree may have been first: it removes what is older than a day,
+            # and a clock can jump.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def assemble(

@@ -12,8 +12,7 @@ import pytest
 
 from tests.world import Machine, World, make_world, remove
 
-
-_MEMORY = Path("/dev/shm")  # noqa: S108  # a tmpfs of the machine's
+_MEMORY = Path("/dev/shm")  # a tmpfs of the machine's
 _WANTED = 6 << 30  # bytes
 
 
@@ -30,6 +29,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Memory is given back."""
     folder = config.option.basetemp
     if not hasattr(config, "workerinput") and folder and str(folder).startswith(str(_MEMORY)):
+        # Deployments are immutable until told otherwise.
+        subprocess.run(["chattr", "-R", "-f", "-i", str(folder)], check=False)
         subprocess.run(["rm", "-rf", str(folder)], check=False)
 
 

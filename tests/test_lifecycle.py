@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from layer import verbs
-from layer.errors import Conflict, InvalidInput, NotFound, Unsolvable
-from tests.world import Machine, World, ostree
+from tests.world import Machine, World
 
 
 def test_install_makes_a_deployment_and_keeps_the_previous_one(machine: Machine) -> None:
