@@ -71,7 +71,7 @@ OWNERS = {
     # Other ways to start a process or to reach the network.
     "multiprocessing": (),
     "pty": (),
-    "socket": (),
+    "socket": ("layer.store",),
     "http": (),
     "urllib.request": (),
 }
