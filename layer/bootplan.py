@@ -44,6 +44,31 @@ def rollback(deployments: Sequence[Deployment], stateroot: str) -> BootPlan:
     return BootPlan((target, *(d for d in deployments if d is not target)))
 
 
+def without(
+    deployments: Sequence[Deployment], stateroot: str, *, pending: bool, rollback: bool
+) -> BootPlan:
+    """The plan without what boots before the booted deployment, or the first one behind it.
+
+    On a sysroot that has not booted the first deployment is the pending one;
+    the last one of a stateroot always stays. LayerError where one is pinned.
+    """
+    own = [d for d in deployments if d.stateroot == stateroot]
+    booted = next((i for i, d in enumerate(own) if d.is_booted), None)
+    before, behind = (
+        (own[:1], own[1:2]) if booted is None else (own[:booted], own[booted + 1 :][:1])
+    )
+    gone = [*(before if pending else ()), *(behind if rollback else ())]
+    if len(gone) == len(own):
+        gone = gone[1:]
+    for deployment in gone:
+        if deployment.is_pinned:
+            raise LayerError(
+                f"deployment {deployment.index} is pinned",
+                f"ostree admin pin -u {deployment.index}",
+            )
+    return BootPlan(tuple(d for d in deployments if d not in gone))
+
+
 def _stays(deployment: Deployment, new: NewDeployment) -> bool:
     is_merge = new.merge is not None and deployment.index == new.merge.index
     return deployment.is_booted or deployment.is_pinned or is_merge

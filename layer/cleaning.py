@@ -5,26 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from layer.errors import LayerError
 from layer.host import Host
 from layer.lock import base_of, read_lock, read_record
-from layer.model import BootPlan, Deployment
-
-
-def without_pending(host: Host) -> BootPlan:
-    """The plan without the deployment that boots next, where another one runs or is left."""
-    own = _own(host)
-    if not own or own[0].is_booted or len(own) < 2:
-        raise LayerError("there is no pending deployment to remove")
-    return _without(host, own[0])
-
-
-def without_rollback(host: Host) -> BootPlan:
-    """The plan without the deployment behind the default one."""
-    own = _own(host)
-    if len(own) < 2 or own[1].is_booted:
-        raise LayerError("there is no rollback deployment to remove")
-    return _without(host, own[1])
 
 
 def forget_metadata(host: Host) -> None:
@@ -58,13 +40,3 @@ def _needed_refs(host: Host) -> Iterator[str]:
             yield f"layer/pkg/{package.checksum}"
         for run in read_record(commit).runs:
             yield f"layer/trigger/{run.name}/{run.key}"
-
-
-def _own(host: Host) -> list[Deployment]:
-    return [d for d in host.sysroot.deployments() if d.stateroot == host.stateroot]
-
-
-def _without(host: Host, gone: Deployment) -> BootPlan:
-    if gone.is_pinned:
-        raise LayerError(f"deployment {gone.index} is pinned", f"ostree admin pin -u {gone.index}")
-    return BootPlan(tuple(d for d in host.sysroot.deployments() if d.index != gone.index))

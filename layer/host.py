@@ -165,11 +165,15 @@ class Host:
                 ) from error
 
     def _state(self, deployment: Deployment) -> DeploymentState:
-        origin = self.origin(deployment)
-        lock = self.lock_of(deployment)
+        origin, lock, problem = None, Lock(), ""
+        try:
+            origin, lock = self.origin(deployment), self.lock_of(deployment)
+        except InvalidInput as error:
+            problem = error.message  # shown beside the deployments that can be read
+        requests = origin.requests if origin else ()
         imported = [find_package(self.store, p.checksum) for p in lock.packages]
         headers = [read_package_header(self.store, p) for p in imported if p is not None]
-        active = tuple(r for r in origin.requests if any(fulfils(h, r) for h in headers))
+        active = tuple(r for r in requests if any(fulfils(h, r) for h in headers))
         return DeploymentState(
             deployment=deployment,
             origin=origin,
@@ -177,7 +181,8 @@ class Host:
             base=self.base_commit(deployment),
             lock=lock,
             active=active,
-            inactive=tuple(r for r in origin.requests if r not in active),
+            inactive=tuple(r for r in requests if r not in active),
+            problem=problem,
         )
 
     def _variables(self, pending: Deployment | None) -> dict[str, str]:

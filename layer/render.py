@@ -231,7 +231,7 @@ def _leftovers(item: Change) -> list[str]:
 def _state(state: DeploymentState) -> list[str]:
     deployment = state.deployment
     mark = "●" if deployment.is_booted else " "
-    words = [str(state.origin.base)]
+    words = [str(state.origin.base) if state.origin else "(unknown origin)"]
     words += [
         f"({word})"
         for word, claim in (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
@@ -248,5 +248,7 @@ def _state(state: DeploymentState) -> list[str]:
         rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
     if deployment.is_unlocked:
         rows.append(("Unlocked", "yes"))
+    if state.problem:
+        rows.append(("Problem", state.problem))
     width = max(len(key) for key, _ in rows)
     return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]

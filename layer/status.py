@@ -13,15 +13,20 @@ from layer.origin import Origin
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """A deployment with what was asked for in it and what came of that."""
+    """A deployment with what was asked for in it and what came of that.
+
+    `problem` says why `origin` is None, if it is: another program or a newer
+    version wrote what cannot be read here.
+    """
 
     deployment: Deployment
-    origin: Origin
+    origin: Origin | None
     commit: Commit
     base: Commit
     lock: Lock
     active: tuple[Request, ...]
     inactive: tuple[Request, ...]
+    problem: str = ""
 
     @property
     def version(self) -> str:
@@ -76,9 +81,8 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "staged": deployment.is_staged,
         "pinned": deployment.is_pinned,
         "unlocked": "development" if deployment.is_unlocked else "none",
-        "origin": str(state.origin.base),
         "timestamp": state.commit.timestamp,
-        "requested-packages": [r.text for r in state.origin.requests],
+        "requested-packages": sorted(r.text for r in (*state.active, *state.inactive)),
         "requested-local-packages": [],
         "requested-base-removals": [],
         "requested-base-local-replacements": [],
@@ -88,6 +92,8 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "base-commit-meta": dict(state.base.metadata),
         "regenerate-initramfs": False,
     }
+    if state.origin:
+        entry["origin"] = str(state.origin.base)
     if state.version:
         entry["version"] = state.version
     if state.is_layered:

@@ -23,15 +23,18 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
 
     At least one of -b, -m, -p, -r is wanted.
     """
-    from layer import cleaning
+    from layer import bootplan, cleaning
 
     if not (base or repomd or pending or rollback):
         raise click.UsageError("say what: -b, -m, -p or -r")
     with host.locked():
-        if rollback:
-            host.sysroot.write(cleaning.without_rollback(host))
-        if pending:
-            host.sysroot.write(cleaning.without_pending(host))
+        if pending or rollback:
+            present = host.sysroot.deployments()
+            plan = bootplan.without(present, host.stateroot, pending=pending, rollback=rollback)
+            if plan.deployments == present:
+                click.echo("Deployments unchanged.")
+            else:
+                host.sysroot.write(plan)
         if repomd:
             cleaning.forget_metadata(host)
         if base or pending or rollback:
