@@ -182,7 +182,7 @@ def _boolean(
 
 def _priority(settings: Mapping[str, str], where: str, errors: list[str]) -> int:
     text = settings.get("priority", str(_DEFAULT_PRIORITY))
-    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+    if not re.fullmatch(r"[0-9]{1,9}", text):
         errors.append(f"{where}: priority must be a number, not {text!r}")
         return _DEFAULT_PRIORITY
     return int(text)

@@ -493,18 +493,24 @@ def test_a_locked_package_moves_where_a_request_demands_it(offer: Offer) -> None
 
 def test_a_new_package_comes_in_the_version_that_leaves_the_others_alone(offer: Offer) -> None:
     metadata = offer(
+        tiny_rpm("app", requires=["lib"]),
         tiny_rpm("lib", version="1"),
         tiny_rpm("lib", version="2"),
         tiny_rpm("new", version="1", requires=["lib"]),
         tiny_rpm("new", version="2", requires=["lib >= 2"]),
     )
-    lock = lock_of(resolve(COMPOSE, [metadata], package("lib-1")))
-    requests = package("lib", "new")
+    lock = lock_of(resolve(COMPOSE, [metadata], package("app", "lib-1")))
+    requests = package("app", "new")
     assert added(resolve(COMPOSE, [metadata], requests, lock=lock)) == [
+        "app-1-1.noarch",
         "lib-1-1.noarch",
         "new-1-1.noarch",
     ]
-    assert added(resolve(COMPOSE, [metadata], requests)) == ["lib-2-1.noarch", "new-2-1.noarch"]
+    assert added(resolve(COMPOSE, [metadata], requests)) == [
+        "app-1-1.noarch",
+        "lib-2-1.noarch",
+        "new-2-1.noarch",
+    ]
 
 
 def test_the_locked_provider_stays(offer: Offer) -> None:
@@ -570,6 +576,14 @@ def test_a_rebuild_under_the_same_name_does_not_replace_the_locked_one(
     assert lock_of(free) != (locked,)
 
 
+def test_of_two_files_under_one_name_the_locked_one_stays(offer: Offer) -> None:
+    a = offer(tiny_rpm("tmux", "/usr/bin/a"), name="a")
+    z = offer(tiny_rpm("tmux", "/usr/bin/z"), name="z")
+    lock = lock_of(resolve(COMPOSE, [z], package("tmux")))
+    assert lock_of(resolve(COMPOSE, [a, z], package("tmux"), lock=lock)) == lock
+    assert lock_of(resolve(COMPOSE, [a, z], package("tmux"))) != lock
+
+
 def test_a_lock_does_not_hold_back_what_is_in_the_base_by_now(
     offer: Offer, base_of: BaseOf, tmp_path: Path
 ) -> None:
@@ -624,6 +638,12 @@ def test_the_preferred_repository_serves_what_several_have(offer: Offer) -> None
     assert selection.package.repository == "b"
 
 
+def test_a_preferred_repository_wins_over_a_newer_version_elsewhere(offer: Offer) -> None:
+    newer = offer(tiny_rpm("app", version="2"), name="a")
+    preferred = offer(tiny_rpm("app", version="1"), name="b", priority=10)
+    assert added(resolve(COMPOSE, [newer, preferred], package("app"))) == ["app-1-1.noarch"]
+
+
 # --- architectures ------------------------------------------------------------------------------
 
 
@@ -653,6 +673,12 @@ def test_an_asked_for_architecture_goes_beside_the_one_in_the_base(
     assert added(resolve(base, [metadata], package("lib.i686"))) == ["lib-1-1.i686"]
 
 
+def test_another_architecture_obsoletes_only_its_own(offer: Offer, base_of: BaseOf) -> None:
+    base = base_of(tiny_rpm("old", arch="x86_64"))
+    metadata = offer(tiny_rpm("new", arch="i686", obsoletes=["old"]))
+    assert added(resolve(base, [metadata], package("new.i686"))) == ["new-1-1.i686"]
+
+
 def test_the_architecture_is_the_bases_and_not_the_hosts(offer: Offer, base_of: BaseOf) -> None:
     base = base_of(tiny_rpm("base", arch="aarch64"), tiny_rpm("more"))
     metadata = offer(tiny_rpm("app", arch="aarch64"), tiny_rpm("app", version="2", arch="x86_64"))
@@ -661,7 +687,8 @@ def test_the_architecture_is_the_bases_and_not_the_hosts(offer: Offer, base_of: 
 
 def test_source_packages_are_not_offered(offer: Offer) -> None:
     metadata = offer(tiny_rpm("app", arch="src"))
-    assert raised(NotFound, lambda: resolve(COMPOSE, [metadata], package("app")))
+    for text in ("app", "app.src", "app-1-1.src"):
+        assert raised(NotFound, lambda text=text: resolve(COMPOSE, [metadata], package(text)))
 
 
 # --- the base's database ------------------------------------------------------------------------

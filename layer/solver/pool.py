@@ -297,8 +297,7 @@ def _looks_like_metadata(path: Path) -> bool:
 def _load_locked(
     offer: Offer, lock: Iterable[LockedPackage], locked_headers: Mapping[str, Path]
 ) -> None:
-    repo = offer.pool.add_repo("@lock")
-    repo.priority = max((-each.priority for each in offer.repositories.values()), default=0)
+    repo = offer.pool.add_repo("@lock")  # priority 0: no repository comes before it
     for locked in sorted(lock):
         path = locked_headers.get(locked.checksum)
         if path is None:

@@ -194,8 +194,6 @@ def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
     """
     pool, kinds = offer.pool, solv.Job
     same_name = offer.named(locked.nevra.name)
-    if any(offer.is_in_base(each) for each in same_name):
-        return []
     kept = [
         each
         for each in same_name
