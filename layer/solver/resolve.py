@@ -89,8 +89,11 @@ def resolve(
         with_recommends,
     )
     for with_filelists in (False, True):
-        offer = load(base, metadata, lock, locked_headers or {}, with_filelists=with_filelists)
-        resolution = _resolve(offer, options)
+        # No name for the pool: the first one is gone before the second is read.
+        resolution = _resolve(
+            load(base, metadata, lock, locked_headers or {}, with_filelists=with_filelists),
+            options,
+        )
         if resolution is not None:
             return resolution
     raise AssertionError("filelists were read and are still asked for")
