@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -20,22 +21,27 @@ from layer.store.objects import OstreeStore
 def add_remote(
     store: OstreeStore, name: str, url: str, *, verify: bool, keys: Path | None = None
 ) -> None:
-    """Adds a remote; InvalidInput where it exists with another URL. `keys` holds GPG keys."""
+    """Adds a remote, or keys to the one that is there. `keys` is a file of GPG keys.
+
+    InvalidInput where it exists with another URL or another mind about
+    verification. A failure leaves the remotes as they were.
+    """
+    _check(name, url)
     repo = store.repo
     if name in remote_names(store):
-        with translated(f"cannot read the remote {name}"):
-            _, present = repo.remote_get_url(name)
-        if present != url:
-            raise InvalidInput(
-                f"the remote {name} exists with another URL: {present}",
-                f"take it away first: layer remote delete {name}",
-            )
-    else:
-        options = GLib.Variant("a{sv}", {"gpg-verify": GLib.Variant("b", verify)})
-        with translated(f"cannot add the remote {name}"):
-            repo.remote_add(name, url, options, None)
-    if keys is not None:
-        _import_keys(repo, name, keys)
+        _check_same(store, name, url, verify=verify)
+        if keys is not None:
+            _import_keys(repo, name, keys)
+        return
+    options = GLib.Variant("a{sv}", {"gpg-verify": GLib.Variant("b", verify)})
+    with translated(f"cannot add the remote {name}"):
+        repo.remote_add(name, url, options, None)
+    try:
+        if keys is not None:
+            _import_keys(repo, name, keys)
+    except BaseException:
+        delete_remote(store, name)
+        raise
 
 
 def delete_remote(store: OstreeStore, name: str) -> None:
@@ -142,13 +148,37 @@ def set_remote_ref(store: OstreeStore, refspec: str, checksum: str) -> None:
         store.repo.set_ref_immediate(remote, ref, checksum, None)
 
 
+def _check(name: str, url: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.\-]*", name, re.ASCII):
+        raise InvalidInput(f"not a name for a remote: {name!r}", "letters, digits and . _ - do")
+    if not re.fullmatch(r"(https?|file)://[!-~]+", url):
+        raise InvalidInput(
+            f"not the URL of a remote: {url!r}", "it is http://, https:// or file://"
+        )
+
+
+def _check_same(store: OstreeStore, name: str, url: str, *, verify: bool) -> None:
+    hint = f"take it away first: layer remote delete {name}"
+    present = remote_url(store, name)
+    if present != url:
+        raise InvalidInput(f"the remote {name} exists with another URL: {present}", hint)
+    with translated(f"cannot read the remote {name}"):
+        _, is_verified = store.repo.remote_get_gpg_verify(name)
+    if is_verified != verify:
+        does = "verifies signatures" if is_verified else "does not verify signatures"
+        raise InvalidInput(f"the remote {name} exists and {does}", hint)
+
+
 def _import_keys(repo: Any, name: str, keys: Path) -> None:
     try:
         stream = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(keys.read_bytes()))
     except OSError as error:
         raise NotFound(f"cannot read the GPG keys {keys}: {error.strerror}") from error
     with translated(f"cannot import {keys}"):
-        repo.remote_gpg_import(name, stream, None, None)
+        _, imported = repo.remote_gpg_import(name, stream, None, None)
+        _, known = repo.remote_get_gpg_keys(name, None, None)
+    if not imported and not known:  # 0 are imported of those that are there already, too
+        raise InvalidInput(f"there is no GPG key in {keys}")
 
 
 def _tell(reporter: Reporter, name: str, progress: Any) -> None:
