@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from layer.change import Leftover
@@ -40,15 +41,48 @@ def purge(leftovers: Iterable[Leftover]) -> tuple[str, ...]:
     for leftover in sorted(leftovers, reverse=True):
         if leftover.is_edited:
             continue
-        try:
-            if stat.S_ISDIR(leftover.file.lstat().st_mode):
-                leftover.file.rmdir()
-            else:
-                leftover.file.unlink()
-        except OSError:
-            continue  # not empty, or gone by itself
-        gone.append(leftover.path)
+        with suppress(OSError):  # not empty, gone by itself, or behind a link
+            _remove(leftover.file)
+            gone.append(leftover.path)
     return tuple(sorted(gone))
+
+
+def _remove(file: Path) -> None:
+    """Removes a file or an empty directory; OSError where the way there has a link in it.
+
+    A daemon owns its directory in /var, and may put a link there at any moment.
+    """
+    with _parent(file) as folder:
+        status = os.stat(file.name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            os.rmdir(file.name, dir_fd=folder)
+        else:
+            os.unlink(file.name, dir_fd=folder)
+
+
+@contextmanager
+def _parent(file: Path) -> Iterator[int]:
+    """The directory of a file, opened step by step without following a link."""
+    folder = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    try:
+        for name in file.parent.parts[1:]:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+            inner = os.open(name, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a path exists and no link leads to it."""
+    try:
+        with _parent(file) as folder:
+            os.stat(file.name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _in_etc(store: ObjectStore, package: PackageTree, etc: Path) -> Iterable[Leftover]:
@@ -66,7 +100,7 @@ def _in_var(store: ObjectStore, package: PackageTree, var: Path) -> Iterable[Lef
     """What the package's tmpfiles.d lines made below /var."""
     for path, kind in sorted(_declared(store, package).items()):
         file = var / path.removeprefix("/var/")
-        if not os.path.lexists(file):
+        if not _is_there(file):
             continue
         is_edited = False
         if kind in "CfF" and file.is_file() and not file.is_symlink():

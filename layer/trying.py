@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from layer import bootplan
+from layer.errors import NotFound
 from layer.host import Host, require_root
 from layer.sandbox import attached
 
@@ -26,6 +29,7 @@ def run(host: Host, words: Sequence[str]) -> int:
     merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
     is_booted = merge is not None and merge.is_booted
     etc = Path("/etc") if is_booted else pending.path / "etc"
+    _require_command(words[0], pending.path, is_booted=is_booted)
     view = _whole_machine() if is_booted else _deployment_alone(host)
     with host.scratch() as point:
         bwrap = [
@@ -43,6 +47,36 @@ def run(host: Host, words: Sequence[str]) -> int:
         return attached(
             ["unshare", "--mount", "--propagation", "slave", "--", "sh", "-euc", script]
         )
+
+
+def _require_command(word: str, tree: Path, *, is_booted: bool) -> None:
+    """NotFound where the command will not be there: bubblewrap has no words of ours for it."""
+    folders = [""] if "/" in word else os.environ.get("PATH", os.defpath).split(":")
+    found = [_seen(Path("/", folder, word), tree, is_booted=is_booted) for folder in folders]
+    if not word or not any(_is_command(path) for path in found):
+        raise NotFound(
+            f"what boots next has no command {word!r}",
+            "it is looked for in the directories of $PATH",
+        )
+
+
+def _seen(path: Path, tree: Path, *, is_booted: bool) -> Path:
+    """Where a path of the command's view lies on this machine."""
+    top = path.parts[1] if len(path.parts) > 1 else ""
+    if top in _LINKS:
+        return tree / "usr" / path.relative_to("/")
+    if top in ("usr", "etc") or not is_booted:
+        return tree / path.relative_to("/")
+    return path
+
+
+def _is_command(path: Path) -> bool:
+    """Links count: they are those of the tree, and only there it shows where they lead."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and bool(mode & 0o111))
 
 
 def _script(point: Path, etc: Path, new: Path, bwrap: Sequence[str]) -> str:

@@ -280,10 +280,8 @@ def ostree(*arguments: str) -> str:
 def remove(paths: Sequence[Path]) -> None:
     """Removes sysroots with their immutable deployments."""
     for path in paths:
-        subprocess.run(
-            f"chattr -i {path}/ostree/deploy/*/deploy/*.?",
-            shell=True,
-            check=False,
-            stderr=subprocess.DEVNULL,
-        )
+        deployments = [*path.glob("ostree/deploy/*/deploy/*.?")]
+        if deployments:
+            command = ["chattr", "-i", *deployments]
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
         subprocess.run(["rm", "-rf", str(path)], check=True)
