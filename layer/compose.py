@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layer import ids, pipeline
-from layer.assembly import read_accounts
+from layer.accounts import read_accounts
+from layer.config import repository_variables
 from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_packages
@@ -66,7 +67,7 @@ def compose_and_publish(
     require_root()
     parsed = parse_treefile(_read(treefile), str(treefile))
     cache.mkdir(parents=True, exist_ok=True)
-    repositories = read_repositories(repository_directories, {"basearch": parsed.arch})
+    repositories = read_repositories(repository_directories, repository_variables(arch=parsed.arch))
     store = OstreeStore.create(cache / "repo")
     archive = Archive.create(repository)
     archive.fetch_back(store, parsed.ref)

@@ -8,8 +8,11 @@ travels in the lock.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,9 +22,11 @@ from layer.errors import InvalidInput, PackageRefused
 # Below the range that login.defs and systemd give to static system users (100-999),
 # clear of the low numbers that distributions assign by hand.
 FIRST, LAST = 200, 899
-IDS_PATH = "usr/lib/sysusers.d/00-layer-ids.conf"
+SYSUSERS = "usr/lib/sysusers.d"
+IDS_PATH = f"{SYSUSERS}/00-layer-ids.conf"
 MAP_PATH = "usr/share/layer/ids.json"
 MAP_SCHEMA = 1
+_PROVIDED = re.compile(r"(?:user|group|groupmember)\([^)]+\) = (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,28 @@ def parse_sysusers(text: str, source: str) -> tuple[UserLine, ...]:
         rest = " ".join(_quoted(w) for w in words[3:]) if kind == "u" else ""
         found.append(UserLine(kind, words[1], words[2] if len(words) > 2 else "-", rest))
     return tuple(found)
+
+
+def provided_sysusers(provides: Iterable[str], source: str) -> str:
+    """The sysusers.d lines that a package's provides carry, "" for none.
+
+    rpm 4.19 and later: `user(NAME) = LINE`, `group(NAME) = LINE` and
+    `groupmember(USER/GROUP) = LINE`, the line in base64 (rpm's docs/manual/users_and_groups).
+    """
+    lines = set()
+    for provide in provides:
+        found = _PROVIDED.fullmatch(provide)
+        if found is None:
+            continue
+        coded = found[1].rstrip("=")
+        try:
+            line = base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise PackageRefused(f"{source}: {provide}: is not a line of sysusers.d") from error
+        if not re.fullmatch(r"[ugm]!?\s[^\n]*\n?", line):
+            raise PackageRefused(f"{source}: {provide}: is not a line of sysusers.d")
+        lines.add(line.strip())
+    return "".join(f"{line}\n" for line in sorted(lines))
 
 
 def parse_map(text: str) -> Accounts:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from layer.errors import InvalidInput, NotFound, PackageRefused, StoreError
+from layer.ids import SYSUSERS, provided_sysusers
 from layer.layout import (
     HEADERS,
     Placement,
@@ -153,6 +154,7 @@ class _Import:
         if placement.tmpfiles:
             lines = placement.tmpfiles.encode()
             self._put_file(tmpfiles_path(nevra.name), lines)
+        self._put_provided_accounts()
         self._put_file(_header_path(nevra), self._header.blob)
         root = self._editor.write()
         commit = self._store.write_commit(
@@ -172,6 +174,15 @@ class _Import:
         )
         self._store.set_ref(_ref(checksum), commit)
         return PackageTree(nevra, checksum, commit, root, tuple(sorted(placement.owners)))
+
+    def _put_provided_accounts(self) -> None:
+        """What rpm's provides say of users, where no sysusers.d file of the package does."""
+        if self._editor.directory_attributes(SYSUSERS) is not None:
+            return
+        nevra = self._header.nevra
+        lines = provided_sysusers(self._header.provides, str(nevra))
+        if lines:
+            self._put_file(f"{SYSUSERS}/zz-layer-{nevra.name}.conf", lines.encode())
 
     def _put_directory(self, where: str, source: PackageFile) -> None:
         attributes = DirectoryAttributes(mode=source.mode)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from layer import assembly, ids
+from layer import accounts, assembly, ids
+from layer.bootunits import add_boot_units
 from layer.errors import TriggerFailed
 from layer.lock import Lock, Record, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
@@ -89,7 +90,7 @@ def assemble(
     """
     reporter.step("Merging")
     merged = assembly.merge(store, base, packages)
-    tree, exceptions = assembly.number_accounts(store, base, merged.tree, packages, previous_ids)
+    tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
     has_numbers = tree != merged.tree
     before_owners, after_owners = split_at_owners(triggers)
     fire = partial(
@@ -101,24 +102,27 @@ def assemble(
         reporter=reporter,
         options=workshop.options,
     )
-    accounts = _folder(workshop.scratch, "accounts")
-    first = fire(tree=tree, triggers=before_owners, scratch=accounts)
-    owned = assembly.resolve_owners(store, first.tree, packages)
-    caches = _folder(workshop.scratch, "caches")
-    second = fire(tree=owned, triggers=after_owners, scratch=caches)
+    early = _folder(workshop.scratch, "early")
+    first = fire(tree=tree, triggers=before_owners, scratch=early)
+    tree, shared = accounts.share_accounts(store, base, first.tree)
+    owned = accounts.resolve_owners(store, tree, packages)
+    late = _folder(workshop.scratch, "late")
+    second = fire(tree=owned, triggers=after_owners, scratch=late)
+    # No /etc of a machine is older than the base's own: only layers need the units.
+    tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
     reporter.step("Writing the rpm database")
     tree, database = assembly.record_packages(
-        store, second.tree, packages, epoch=epoch, scratch=workshop.scratch
+        store, tree, packages, epoch=epoch, scratch=workshop.scratch
     )
-    ours = [(ids.IDS_PATH, LAYER)] if has_numbers else []
-    written = [*first.written, *second.written, *((path, LAYER) for path in database), *ours]
+    ours = [*shared, *units, *database, *([ids.IDS_PATH] if has_numbers else [])]
+    written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
     lock = Lock(
         packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in packages)),
         ids=tuple(sorted(exceptions.items())),
         triggers=digest(triggers),
         tools=tuple(sorted(tool_versions().items())),
     )
-    record = Record((*first.runs, *second.runs), tuple(sorted(dict(written).items())))
+    record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
     return Assembled(tree, lock, record, merged.notes)
 
 

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from layer import bootplan, pipeline
-from layer.assembly import extract_database, read_numbers
+from layer.accounts import read_numbers
+from layer.assembly import extract_database
 from layer.change import Change, Leftover
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata

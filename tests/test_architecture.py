@@ -44,6 +44,8 @@ ROWS = {
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
         "importer",
+        "accounts",
+        "bootunits",
         "assembly",
         "overlay",
         "running",
