@@ -1,30 +1,27 @@
 """Build the demonstration's repositories, once for each state of these sources.
 
-python -m testdata.distro.build [--cache DIR] [--refresh]
+python -m testdata.distro.build [--set demo|full] [--cache DIR] [--refresh]
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
-import zstandard
-
 from testdata.distro.apt import Selection, ensure_selection, package_name
-from testdata.distro.configuration import HERE, DemoSet, read_demo_set
+from testdata.distro.cache import default_cache, locked, point_at, remove_old_builds, sources_key
+from testdata.distro.configuration import DemoSet, read_demo_set
 from testdata.distro.debian import convert_deb
 from testdata.distro.donors import Donors
+from testdata.distro.full import NotEnoughSpace, ensure_full
 from testdata.distro.release import initramfs_package, release_package
 from testdata.distro.repository import make_repository
 from testdata.distro.rpmspec import RpmSpec
@@ -32,7 +29,7 @@ from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.synthetic import extra_packages, layer_packages
 
 # Sources here that no byte of the repositories comes from.
-_NOT_INPUTS = frozenset(["boot.py", "demo.py", "tiny.py"])
+_NOT_INPUTS = frozenset(["boot.py", "demo.py", "full.py", "full.toml", "tiny.py"])
 _KEPT_BUILDS = 4
 
 
@@ -47,21 +44,16 @@ class DemoRepository:
     kernel: str  # its version, as below /usr/lib/modules
 
 
-def default_cache() -> Path:
-    """Return $LAYER_TESTDATA_CACHE, or /var/cache/layer-testdata."""
-    return Path(os.environ.get("LAYER_TESTDATA_CACHE", "/var/cache/layer-testdata"))
-
-
 def ensure_demo(cache: Path | None = None, *, refresh: bool = False) -> DemoRepository:
     """Return the repositories, built first if these sources have not been built in `cache`.
 
     Downloads only what `cache` lacks; `refresh` asks Debian for newer packages.
     """
     cache = cache or default_cache()
-    target = cache / f"demo-{_sources_key()}"
+    target = cache / f"demo-{sources_key(_NOT_INPUTS)}"
     if not refresh and (target / "contents.json").exists():
         return _read_contents(target)
-    with _locked(cache):
+    with locked(cache):
         if refresh or not (target / "contents.json").exists():
             _build(cache, target, refresh=refresh)
     return _read_contents(target)
@@ -70,24 +62,16 @@ def ensure_demo(cache: Path | None = None, *, refresh: bool = False) -> DemoRepo
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build and print where the repository is."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", choices=("demo", "full"), default="demo")
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--refresh", action="store_true", help="ask Debian for newer packages")
     options = parser.parse_args(arguments)
-    demo = ensure_demo(options.cache, refresh=options.refresh)
-    print(f"{demo.path}: {len(demo.base)} base packages, {len(demo.layers)} to layer")
-
-
-def _sources_key() -> str:
-    """Return a digest of all that the repositories are made from, Debian aside."""
-    digest = sha256(repr(zstandard.ZSTD_VERSION).encode())
-    for path in sorted(HERE.rglob("*")):
-        is_input = path.name not in _NOT_INPUTS and "__pycache__" not in path.parts
-        if path.is_file() and is_input:
-            content = path.read_bytes()
-            is_program = bool(path.stat().st_mode & 0o100)
-            record = (str(path.relative_to(HERE)), is_program, len(content))
-            digest.update(repr(record).encode() + content)
-    return digest.hexdigest()[:16]
+    ensure = ensure_full if options.set == "full" else ensure_demo
+    try:
+        built = ensure(options.cache, refresh=options.refresh)
+    except NotEnoughSpace as error:
+        sys.exit(f"build: {error}")
+    print(f"{built.path}: {len(built.base)} base packages, {len(built.layers)} to layer")
 
 
 def _read_contents(target: Path) -> DemoRepository:
@@ -101,15 +85,6 @@ def _read_contents(target: Path) -> DemoRepository:
     )
 
 
-@contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    """Keep other builders out of the cache, other processes included."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _build(cache: Path, target: Path, *, refresh: bool) -> None:
     """Make the directory `target` appear, whole."""
     demo = read_demo_set()
@@ -120,8 +95,8 @@ def _build(cache: Path, target: Path, *, refresh: bool) -> None:
         _write_repositories(finished, demo, selection)
         shutil.rmtree(target, ignore_errors=True)
         finished.rename(target)
-    _point_at(cache / "demo", target)
-    _remove_old_builds(cache, target)
+    point_at(cache / "demo", target)
+    remove_old_builds(target, "demo-*", _KEPT_BUILDS)
 
 
 def _write_repositories(directory: Path, demo: DemoSet, selection: Selection) -> None:
@@ -165,21 +140,6 @@ def _write_all(specs: Sequence[RpmSpec], directory: Path) -> None:
 
 def _names(filenames: Sequence[str], specs: Sequence[RpmSpec]) -> list[str]:
     return sorted([*map(package_name, filenames), *(spec.name for spec in specs)])
-
-
-def _point_at(link: Path, target: Path) -> None:
-    """Make `link` a symlink to its sibling `target`, in one step."""
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target.name)
-    temporary.replace(link)
-
-
-def _remove_old_builds(cache: Path, newest: Path) -> None:
-    builds = [path for path in cache.glob("demo-*") if path != newest]
-    builds.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in builds[_KEPT_BUILDS - 1 :]:
-        shutil.rmtree(path)
 
 
 if __name__ == "__main__":
