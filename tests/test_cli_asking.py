@@ -395,10 +395,10 @@ SLOWED = ["strace", "-D", "-f", "-o", "/dev/null", "-e"]
 def test_ctrl_c_during_the_deployment_leaves_no_checkout(machine: Machine) -> None:
     do(machine, "cleanup", "-b")  # what an earlier plan dropped would be cleaned up, too
     before = state(machine.path)
-    slowed = [*SLOWED, "inject=mkdirat:delay_enter=100000"]
+    slowed = [*SLOWED, "inject=mkdirat:delay_enter=20000"]
     with started(machine, "install", "-y", "web", under=slowed) as running:
         running.wait_for("Deploying")
-        time.sleep(0.5)
+        time.sleep(0.2)
         assert running.process.poll() is None, running.rest()
         status, _ = running.interrupt()
     assert status == 1

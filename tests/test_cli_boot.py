@@ -119,7 +119,7 @@ def test_cleanup_keeps_what_deployments_need(machine: Machine, world: World) -> 
     machine.install("apple", "daemon")
     repo = f"--repo={machine.path}/ostree/repo"
     ostree("refs", repo, "--delete", f"tiny:{REF}")
-    do(machine, "cleanup", "-b")
+    do(machine, "cleanup", "-r", "-b")
     assert_sound(machine)
     machine.layer("uninstall", "-y", "daemon")
     assert machine.layered() == ["apple", "libseed"]

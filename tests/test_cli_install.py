@@ -56,6 +56,13 @@ def test_the_plan_says_all_that_will_happen_and_dry_run_shows_the_same(
     assert machine.layered() == LAYERED
 
 
+def test_the_plan_warns_of_new_packages_only(machine: Machine) -> None:
+    do(machine, "install", "-y", "daemon", "suid")
+    plan = do(machine, "install", "-n", "web").stdout
+    assert "Privileged files:" not in plan
+    assert "Scriptlets" not in plan
+
+
 def test_the_plan_names_capabilities_and_units(own_world: World, tmp_path_machine: Machine) -> None:
     own_world.publish(
         tiny_rpm(
