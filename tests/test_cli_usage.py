@@ -269,3 +269,26 @@ def test_the_snapshot_sees_a_change(machine: Machine, world: World) -> None:
     origin = next(Path(machine.path, f"ostree/deploy/{STATEROOT}/deploy").glob("*.origin"))
     origin.write_text(origin.read_text() + "\n")
     assert before != after != state(machine.path)
+
+
+def completions(machine: Machine, line: str) -> list[str]:
+    """What bash offers after the last word of a command line."""
+    words = line.split(" ")
+    env = {
+        "_LAYER_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+        "OSTREE_SYSROOT": str(machine.path),
+    }
+    done = layer(status=None, env=env)
+    return [entry.partition(",")[2] for entry in done.stdout.splitlines() if entry]
+
+
+def test_the_shell_completes_verbs_options_and_requests(machine_kept: Machine) -> None:
+    assert completions(machine_kept, "layer re") == ["rebase", "refresh-md", "remote", "reset"]
+    assert completions(machine_kept, "layer install --al") == ["--allow-inactive"]
+    assert completions(machine_kept, "layer uninstall a") == ["apple"]
+    assert completions(machine_kept, f"layer uninstall --sysroot {machine_kept.path} a") == [
+        "apple"
+    ]
+    assert completions(machine_kept, "layer uninstall --sysroot /nowhere a") == []
