@@ -17,7 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from testdata.distro.apt import Selection, ensure_selection, package_name
-from testdata.distro.cache import default_cache, locked, point_at, remove_old_builds, sources_key
+from testdata.distro.cache import (
+    NOT_INPUTS,
+    default_cache,
+    locked,
+    point_at,
+    remove_old_builds,
+    sources_key,
+)
 from testdata.distro.configuration import DemoSet, read_demo_set
 from testdata.distro.debian import convert_deb
 from testdata.distro.donors import Donors
@@ -28,8 +35,7 @@ from testdata.distro.rpmspec import RpmSpec
 from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.synthetic import extra_packages, layer_packages
 
-# Sources here that no byte of the repositories comes from.
-_NOT_INPUTS = frozenset(["boot.py", "demo.py", "full.py", "full.toml", "tiny.py"])
+_NOT_INPUTS = NOT_INPUTS | {"full.py", "full.toml"}
 _KEPT_BUILDS = 4
 
 

@@ -14,6 +14,9 @@ import zstandard
 
 from testdata.distro.configuration import HERE
 
+# Sources here that no byte of a repository comes from.
+NOT_INPUTS = frozenset(["boot.py", "demo.py", "forge.py", "tiny.py"])
+
 
 def default_cache() -> Path:
     """Return $LAYER_TESTDATA_CACHE, or /var/cache/layer-testdata."""

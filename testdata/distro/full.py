@@ -18,7 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from testdata.distro.apt import Selection, ensure_selection, package_name
-from testdata.distro.cache import default_cache, locked, point_at, remove_old_builds, sources_key
+from testdata.distro.cache import (
+    NOT_INPUTS,
+    default_cache,
+    locked,
+    point_at,
+    remove_old_builds,
+    sources_key,
+)
 from testdata.distro.configuration import HERE, read_demo_set
 from testdata.distro.debian import convert_deb
 from testdata.distro.donors import Donors
@@ -47,7 +54,7 @@ _CONVERTER = frozenset(
         "usrmerge.py",
     ]
 )
-_NOT_INPUTS = frozenset(["boot.py", "build.py", "demo.py", "tiny.py"])
+_NOT_INPUTS = NOT_INPUTS | {"build.py"}
 
 
 @dataclass(frozen=True, slots=True)
