@@ -11,7 +11,7 @@ from __future__ import annotations
 from layer import ids
 from layer.model import FileAttributes, Tree
 from layer.store.contract import ObjectStore
-from layer.store.files import write_text
+from layer.store.files import read_text, write_text
 from layer.store.trees import TreeEditor, lookup
 
 _UNITS = "usr/lib/systemd/system"
@@ -26,11 +26,16 @@ Documentation=man:layer(1) man:systemd-sysusers(8)
 DefaultDependencies=no
 Conflicts=shutdown.target
 After=local-fs.target
-Before=sysinit.target systemd-tmpfiles-setup.service shutdown.target
+Before=sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service shutdown.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+# A gshadow or shadow that the admin did not edit has entries for accounts that an
+# edited group or passwd lacks; systemd-sysusers would stop at these.
+ExecStartPre=/bin/sh -c "for name in {names}; do \\
+  grep -q ^$$name: /etc/group || sed -i /^$$name:/d /etc/gshadow; \\
+  grep -q ^$$name: /etc/passwd || sed -i /^$$name:/d /etc/shadow; done"
 ExecStart=/{program}
 """
 
@@ -54,8 +59,8 @@ ExecStart=/{program} -X
 def add_boot_units(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tuple[str, ...]]:
     """The tree with the units that its difference from the base needs, and the paths written."""
     units = {}
-    accounts = lookup(store, tree, ids.IDS_PATH)
-    if accounts is not None and accounts != lookup(store, base, ids.IDS_PATH):
+    names = sorted(_accounts(store, tree) - _accounts(store, base))
+    if names:
         units["layer-accounts.service"] = (_ACCOUNTS, "systemd-sysusers")
     cache = lookup(store, tree, _CACHE)
     if cache is not None and cache != lookup(store, base, _CACHE):
@@ -66,12 +71,17 @@ def add_boot_units(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tu
     for name, (text, program) in units.items():
         path = _find(store, tree, program)
         if path is not None:
-            texts[f"{_UNITS}/{name}"] = text.format(program=path)
+            texts[f"{_UNITS}/{name}"] = text.format(program=path, names=" ".join(names))
             links[f"{_UNITS}/sysinit.target.wants/{name}"] = f"../{name}"
     editor = TreeEditor(store, write_text(store, tree, texts))
     for path, target in links.items():
         editor.put_file(path, store.write_file(FileAttributes(mode=0o120777, target=target)))
     return editor.write(), (*sorted(texts), *sorted(links))
+
+
+def _accounts(store: ObjectStore, tree: Tree) -> set[str]:
+    text = read_text(store, tree, ids.IDS_PATH)
+    return {line.name for line in ids.parse_sysusers(text, f"/{ids.IDS_PATH}")}
 
 
 def _find(store: ObjectStore, tree: Tree, program: str) -> str | None:

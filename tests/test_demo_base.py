@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -232,3 +233,84 @@ def test_composing_an_existing_version_is_refused(demo_world: DemoWorld, tmp_pat
     done = layer("compose", "tree", str(treefile), *words, status=1)
     assert "has a version 1 already" in done.stderr
     assert ostree(f"--repo={served_}", "rev-parse", REF) == before
+
+
+def edit_etc(machine: Machine) -> None:
+    """What an admin does, and what then stays in /etc for good."""
+    etc = machine.pending().path / "etc"
+    for name, line in {
+        "passwd": "admin:x:2000:2000::/var/home/admin:/bin/bash\n",
+        "group": "admin:x:2000:\n",
+        "shadow": "admin:*:19000::::::\n",
+    }.items():
+        with (etc / name).open("a") as file:
+            file.write(line)
+    # As after ldconfig with a library of the admin's own.
+    with (etc / "ld.so.cache").open("ab") as cache:
+        cache.write(b"\0")
+
+
+BOOT_TEST = """\
+#!/bin/sh
+echo "uid=$(id -u demod)"
+echo "daemon-group=$(stat -c %G:%g /usr/bin/demo-daemon-id)"
+echo "admin=$(id -u admin)"
+demo-lib-cp --version >/dev/null && echo "library=found"
+echo "seed=$(stat -c %U:%G:%a /var/lib/demo-daemon/seed)"
+echo "daemon=$(systemctl is-active demo-daemon.service)"
+"""
+
+
+@pytest.fixture
+def edited(demo_world: DemoWorld, tmp_path: Path) -> Iterator[Machine]:
+    """A machine with an edited /etc, and layers that bring users and libraries."""
+    machine = demo_world.machine(tmp_path / "edited")
+    edit_etc(machine)
+    machine.install("demo-daemon", "demo-lib")
+    yield machine
+    remove([machine.path])
+
+
+def test_units_for_an_edited_etc_bring_accounts_and_libraries(edited: Machine) -> None:
+    """The merge keeps the admin's files; what the units run adds what is missing."""
+    tree = edited.pending().path
+    baked = (tree / "usr/bin/demo-daemon-id").stat().st_gid
+    assert "demod" not in (tree / "etc/passwd").read_text()
+    for unit in ("layer-accounts.service", "layer-libraries.service"):
+        path = tree / "usr/lib/systemd/system" / unit
+        assert (path.parent / "sysinit.target.wants" / unit).resolve() == path
+        for line in path.read_text().replace("\\\n", "").splitlines():
+            if line.startswith(("ExecStartPre=", "ExecStart=")):
+                command = shlex.split(line.split("=", 1)[1].replace("$$", "$"))
+                in_deployment(tree, *command)
+    assert f"demod:x:{baked}:{baked}:" in (tree / "etc/passwd").read_text()
+    assert "admin:x:2000" in (tree / "etc/passwd").read_text()
+    done = in_deployment(tree, "/usr/sbin/ldconfig", "-p")
+    assert "libdemo.so.1" in done.stdout
+
+
+def in_deployment(tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a deployment as it will be: /usr read-only, its own /etc."""
+    places = ["--ro-bind", str(tree / "usr"), "/usr", "--bind", str(tree / "etc"), "/etc"]
+    links = [w for n in ("bin", "sbin", "lib", "lib64") for w in ("--symlink", f"usr/{n}", f"/{n}")]
+    rest = ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/var", "--dir", "/var/cache"]
+    command = ["bwrap", *places, *links, *rest, "--", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.slow
+def test_a_machine_with_an_edited_etc_boots_with_its_layers(edited: Machine) -> None:
+    script = edited.host().sysroot.var("demo") / "boot-test"
+    script.write_text(BOOT_TEST)
+    script.chmod(0o755)
+    gid = (edited.pending().path / "usr/bin/demo-daemon-id").stat().st_gid
+    result = boot_sysroot(edited.path)
+    assert result.state == "running", result.console
+    assert set(result.values("test")) == {
+        f"uid={gid}",
+        f"daemon-group=demod:{gid}",
+        "admin=2000",
+        "library=found",
+        "seed=demod:demod:640",
+        "daemon=active",
+    }
