@@ -35,7 +35,7 @@ from testdata.distro.rpmspec import RpmSpec
 from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.synthetic import extra_packages, layer_packages
 
-_NOT_INPUTS = NOT_INPUTS | {"full.py", "full.toml"}
+_NOT_INPUTS = (*NOT_INPUTS, "full.py", "full.toml")
 _KEPT_BUILDS = 4
 
 
@@ -56,7 +56,7 @@ def ensure_demo(cache: Path | None = None, *, refresh: bool = False) -> DemoRepo
     Downloads only what `cache` lacks; `refresh` asks Debian for newer packages.
     """
     cache = cache or default_cache()
-    target = cache / f"demo-{sources_key(_NOT_INPUTS)}"
+    target = cache / f"demo-{sources_key(*_NOT_INPUTS)}"
     if not refresh and (target / "contents.json").exists():
         return _read_contents(target)
     with locked(cache):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zstandard
 from testdata.distro.configuration import HERE
 
 # Sources here that no byte of a repository comes from.
-NOT_INPUTS = frozenset(["boot.py", "demo.py", "forge.py", "tiny.py"])
+NOT_INPUTS = ("boot.py", "demo.py", "forge.py", "hostile*.py", "tiny.py", "__pycache__")
 
 
 def default_cache() -> Path:
@@ -32,14 +33,18 @@ def locked(cache: Path, name: str = "lock") -> Iterator[None]:
         yield
 
 
-def sources_key(without: Collection[str]) -> str:
-    """Return a digest of this directory's files but those called `without`, and of the codec."""
+def sources_key(*without: str) -> str:
+    """Return a digest of this directory's files but those called `without`, and of the codec.
+
+    The names are patterns of fnmatch, of files or of directories.
+    """
     digest = sha256(repr(zstandard.ZSTD_VERSION).encode())
     for path in sorted(HERE.rglob("*")):
-        if path.is_file() and path.name not in without and "__pycache__" not in path.parts:
+        names = path.relative_to(HERE).parts
+        if path.is_file() and not any(fnmatch(n, pattern) for n in names for pattern in without):
             content = path.read_bytes()
             is_program = bool(path.stat().st_mode & 0o100)
-            record = (str(path.relative_to(HERE)), is_program, len(content))
+            record = ("/".join(names), is_program, len(content))
             digest.update(repr(record).encode() + content)
     return digest.hexdigest()[:16]
 

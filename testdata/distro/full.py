@@ -54,7 +54,7 @@ _CONVERTER = frozenset(
         "usrmerge.py",
     ]
 )
-_NOT_INPUTS = NOT_INPUTS | {"build.py"}
+_NOT_INPUTS = (*NOT_INPUTS, "build.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ def find_full(cache: Path | None = None) -> FullRepository | None:
 
 
 def _target(cache: Path) -> Path:
-    return cache / f"full-{sources_key(_NOT_INPUTS)}"
+    return cache / f"full-{sources_key(*_NOT_INPUTS)}"
 
 
 def _converted(cache: Path) -> Path:
     others = {path.name for path in HERE.rglob("*")} - _CONVERTER
-    return cache / f"converted-{sources_key(others)}"
+    return cache / f"converted-{sources_key(*others)}"
 
 
 def _build(cache: Path, *, refresh: bool) -> FullRepository:
