@@ -45,31 +45,40 @@ class PayloadFile:
     chunks: Iterator[bytes]
 
 
-def read_payload(path: Path, header: PackageHeader) -> Iterator[PayloadFile]:
+def read_payload(
+    path: Path, header: PackageHeader, checksum: str | None = None
+) -> Iterator[PayloadFile]:
     """Each file of the package once, checked against the header; chunks are at most 1 MiB.
 
-    PackageRefused, in the middle where need be, if payload and header differ in anything.
+    PackageRefused, in the middle where need be, if payload and header differ in anything, and at
+    the beginning if the SHA-256 of the whole file is not `checksum`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise NotFound(f"cannot read {path}: {error.strerror}") from error
     with open(descriptor, "rb", buffering=0) as file:
-        if file.read(len(header.blob)) != header.blob:
-            raise PackageRefused(f"{path} does not begin with the header of {header.nevra}")
-        _check_digest(file, header)
+        _check_digests(file, path, header, checksum)
         file.seek(len(header.blob))
         yield from _read_archive(file, header)
 
 
-def _check_digest(file: Any, header: PackageHeader) -> None:
+def _check_digests(file: Any, path: Path, header: PackageHeader, checksum: str | None) -> None:
     """Before anything is decompressed: a decompressor sees only what the packager wrote."""
-    if not header.payload_digests:
-        return
-    digest = hashlib.sha256()
+    start = file.read(len(header.blob))
+    whole, payload = hashlib.sha256(start), hashlib.sha256()
     while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    if digest.hexdigest() not in header.payload_digests:
+        payload.update(chunk)
+        if checksum is not None:
+            whole.update(chunk)
+    if checksum is not None and whole.hexdigest() != checksum:
+        raise PackageRefused(
+            f"{header.nevra}: {path.name} is not the file that was asked for: its SHA-256 is "
+            f"{whole.hexdigest()}, not {checksum}"
+        )
+    if start != header.blob:
+        raise PackageRefused(f"{path} does not begin with the header of {header.nevra}")
+    if header.payload_digests and payload.hexdigest() not in header.payload_digests:
         raise PackageRefused(f"{header.nevra}: the digest of its payload is wrong")
 
 

@@ -239,8 +239,7 @@ class OstreeStore:
                         None,
                     )
                 )
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self.path / "tmp")) as spool:
-            return self._write_regular(attributes, chunks, spool)
+        return self._write_regular(attributes, chunks)
 
     def link_file(self, checksum: str, path: Path) -> None:
         """Makes the file or symlink appear at `path`, as a hardlink where that is possible."""
@@ -249,40 +248,21 @@ class OstreeStore:
         except FileNotFoundError:
             self._link_staged(checksum, path)
 
-    def _write_regular(
-        self,
-        attributes: FileAttributes,
-        chunks: Iterable[bytes],
-        spool: tempfile.SpooledTemporaryFile[bytes],
-    ) -> str:
-        # hashlib does 1.3 GB/s where GLib's checksum does 0.26, so we hash and
-        # hand the object over as trusted.
-        digest = hashlib.sha256(_file_header(attributes))
-        size = 0
-        for chunk in chunks:
-            digest.update(chunk)
-            spool.write(chunk)
-            size += len(chunk)
-        checksum = digest.hexdigest()
-        with translated("cannot write a file"):
-            if self.repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1]:
-                return checksum
-            spool.seek(0)
-            source = self._input_stream(spool)
-            info = _file_info(attributes, size)
-            _, stream, length = OSTree.raw_file_to_content_stream(
-                source, info, _xattrs_variant(attributes.xattrs), None
-            )
-            self.repo.write_content_trusted(checksum, stream, length, None)
+    def _write_regular(self, attributes: FileAttributes, chunks: Iterable[bytes]) -> str:
+        # hashlib does 1.3 GB/s where GLib's checksum does 0.26, so we hash and hand the object
+        # over as trusted; what is hashed is also the form in which libostree takes it.
+        header = _file_header(attributes)
+        digest = hashlib.sha256(header)
+        with _Spool(self.path / "tmp") as spool:
+            spool.write(header)
+            for chunk in chunks:
+                digest.update(chunk)
+                spool.write(chunk)
+            checksum = digest.hexdigest()
+            with translated("cannot write a file"):
+                if not self.repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1]:
+                    self.repo.write_content_trusted(checksum, spool.stream(), spool.size, None)
         return checksum
-
-    @staticmethod
-    def _input_stream(spool: tempfile.SpooledTemporaryFile[bytes]) -> Any:
-        file: Any = spool._file  # the one way to tell memory from disk
-        if isinstance(file, io.BytesIO):
-            return Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(file.getvalue()))
-        file.flush()
-        return Gio.UnixInputStream.new(os.dup(file.fileno()), True)
 
     def _path_of(self, checksum: str) -> Path:
         return self._objects / checksum[:2] / f"{checksum[2:]}.file"
@@ -352,14 +332,41 @@ def _file_header(attributes: FileAttributes) -> bytes:
     return struct.pack(">II", len(data), 0) + data
 
 
-def _file_info(attributes: FileAttributes, size: int) -> Any:
-    info = Gio.FileInfo()
-    info.set_file_type(Gio.FileType.REGULAR)
-    info.set_size(size)
-    info.set_attribute_uint32("unix::uid", attributes.uid)
-    info.set_attribute_uint32("unix::gid", attributes.gid)
-    info.set_attribute_uint32("unix::mode", attributes.mode)
-    return info
+class _Spool:
+    """Bytes that are written once, and then read by libostree: in memory, or on disk if many."""
+
+    def __init__(self, folder: Path) -> None:
+        self.size = 0
+        self._folder = folder
+        self._pieces: list[bytes] = []
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, piece: bytes) -> None:
+        """Adds bytes at the end."""
+        self.size += len(piece)
+        if self._file is not None:
+            self._file.write(piece)
+            return
+        self._pieces.append(piece)
+        if self.size > _IN_MEMORY:
+            # It has no name, so that nothing is left of it whatever happens.
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed above
+            self._file.writelines(self._pieces)
+            self._pieces.clear()
+
+    def stream(self) -> Any:
+        """All that was written, as a `Gio.InputStream`."""
+        if self._file is None:
+            return Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(b"".join(self._pieces)))
+        self._file.seek(0)  # which flushes, too
+        return Gio.UnixInputStream.new(os.dup(self._file.fileno()), True)
 
 
 def _variant(value: str | bool) -> Any:
