@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_packages
 from layer.host import require_root
-from layer.importer import find_package, import_package, read_package_header
+from layer.importer import find_package, import_packages, read_package_header
 from layer.lock import format_metadata
 from layer.model import (
     BaseState,
     NearTree,
     Package,
+    PackageHeader,
     PackageTree,
     Repository,
     Request,
@@ -227,12 +228,18 @@ def _import(
     files = fetch_packages(todo, repositories, cache / "packages", reporter)
     reporter.step(f"Importing {len(todo)} packages")
     with store.transaction():
-        for done, package in enumerate(sorted(todo, key=lambda p: p.nevra)):
-            reporter.progress("packages", done, len(todo))
-            path = files[package]
-            import_package(store, path, read_header(path), checksum=package.checksum)
+        import_packages(store, _with_headers(files, reporter))
     for path in files.values():
         path.unlink(missing_ok=True)
+
+
+def _with_headers(
+    files: Mapping[Package, Path], reporter: Reporter
+) -> Iterator[tuple[Path, PackageHeader, str]]:
+    """What `import_packages` takes, in order."""
+    for done, (package, path) in enumerate(sorted(files.items(), key=lambda f: f[0].nevra)):
+        reporter.progress("packages", done, len(files))
+        yield path, read_header(path), package.checksum
 
 
 def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> dict[str, str]:

@@ -18,7 +18,7 @@ from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import Host, base_kernel_arguments, require_root
-from layer.importer import find_package, import_package, read_package_blob, read_package_header
+from layer.importer import find_package, import_packages, read_package_blob, read_package_header
 from layer.layout import place, tmpfiles_path
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
@@ -292,18 +292,25 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
         return ()
     downloads = host.cache / "packages"
     files = fetch_packages(change.to_fetch, host.repositories(), downloads, host.reporter)
-    planned = {h.nevra: h for h in change.headers}
     host.reporter.step(f"Importing {count(len(files), 'package')}")
     with host.store.transaction():
-        for package, path in sorted(files.items(), key=lambda item: item[0].nevra):
-            header = read_header(path)
-            if header.blob != planned[package.nevra].blob:
-                raise PackageRefused(
-                    f"{package.nevra} is not the package that the plan showed",
-                    "its repository changed meanwhile; run the command again",
-                )
-            import_package(host.store, path, header, checksum=package.checksum)
+        import_packages(host.store, _as_planned(change, files))
     return tuple(files.values())
+
+
+def _as_planned(
+    change: Change, files: Mapping[Package, Path]
+) -> Iterator[tuple[Path, PackageHeader, str]]:
+    """What `import_packages` takes; PackageRefused for a header that the plan did not show."""
+    planned = {h.nevra: h for h in change.headers}
+    for package, path in sorted(files.items(), key=lambda item: item[0].nevra):
+        header = read_header(path)
+        if header.blob != planned[package.nevra].blob:
+            raise PackageRefused(
+                f"{package.nevra} is not the package that the plan showed",
+                "its repository changed meanwhile; run the command again",
+            )
+        yield path, header, package.checksum
 
 
 def _commit(host: Host, change: Change) -> str:
