@@ -15,7 +15,13 @@ HEADERS = "usr/lib/sysimage/packages"  # the packages' headers, one file each
 FACTORY = "usr/share/factory"  # tmpfiles.d(5), type C
 _TMPFILES_FOLDERS = ("usr/lib/tmpfiles.d/", "usr/etc/tmpfiles.d/")
 _LONGEST_NAME = 255  # bytes, of every Linux file system
-_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+_LONGEST_TARGET = 4095  # bytes, of a link: PATH_MAX without its NUL
+_LONGEST_PATH = 3584  # bytes: PATH_MAX, and room for where a deployment itself lies
+_DEEPEST = 128  # components
+_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # how what is no UTF-8 is decoded
+_MOST_REFUSED = 50  # lines for one package
+_LONGEST_SHOWN = 400  # characters
 
 
 class Fate(enum.Enum):
@@ -94,7 +100,7 @@ _LINKS_AT_BOOT = ("var/run", "var/lock")
 _WITHOUT_DIRECTORY = ("", "boot", "opt", "var", "run", *_LINKS_AT_BOOT)
 
 # kernel-install(8) and OSTree look for a kernel here.
-_KERNEL = re.compile(r"boot/vmlinuz-([^/]+)")
+_KERNEL = re.compile(r"boot/vmlinuz-(?!\.{1,2}$)([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,13 @@ def tmpfiles_path(name: str) -> str:
 
 
 def shown(path: str) -> str:
-    """A path as it can be read on one line: what is no UTF-8 or cannot be printed is escaped."""
+    """A path as it can be read on one line: what is no UTF-8 or cannot be printed is escaped.
+
+    Of one that would fill the screen the middle is left out.
+    """
+    if len(path) > _LONGEST_SHOWN:
+        half = _LONGEST_SHOWN // 2
+        path = f"{path[:half]}\u2026{path[-half:]}"
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -171,12 +183,14 @@ def _fault(file: PackageFile) -> str:
     """What is wrong with an entry wherever it lies, or ""."""
     names = file.path.split("/")
     faults = (
+        (len(_bytes(file.path)) > _LONGEST_PATH, f"is longer than {_LONGEST_PATH} bytes"),
+        (len(names) > _DEEPEST, f"lies deeper than {_DEEPEST} directories"),
         (not file.path.startswith("/"), "is not absolute"),
         (file.path != "/" and "" in names[1:], "has an empty component"),
         (bool({".", ".."} & set(names)), "has a component . or .."),
         (not _is_utf8(file.path) or "\n" in file.path, "is not UTF-8, or holds a newline"),
         (
-            any(len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME for name in names),
+            any(len(_bytes(name)) > _LONGEST_NAME for name in names),
             f"has a component of more than {_LONGEST_NAME} bytes",
         ),
         (
@@ -184,8 +198,13 @@ def _fault(file: PackageFile) -> str:
             "is a link whose target is empty or not UTF-8",
         ),
         (
+            stat.S_ISLNK(file.mode) and len(_bytes(file.link_to)) > _LONGEST_TARGET,
+            f"is a link whose target is longer than {_LONGEST_TARGET} bytes",
+        ),
+        (
             not all(_OWNER.fullmatch(name) for name in (file.user, file.group)),
-            f"has the owner {file.user!r} and group {file.group!r}, which are no names",
+            f"has the owner '{shown(file.user)}' and group '{shown(file.group)}', "
+            "which are no names",
         ),
         (
             stat.S_IFMT(file.mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK),
@@ -195,12 +214,12 @@ def _fault(file: PackageFile) -> str:
     return next((text for is_so, text in faults if is_so), "")
 
 
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return not _SURROGATE.search(text)
 
 
 class _Placing:
@@ -253,6 +272,9 @@ class _Placing:
         if self._lines and self._tmpfiles_path in self._taken:
             self.refuse(f"/{self._tmpfiles_path}", "a file of that name is to be generated")
         self._add_notes()
+        if len(self._refused) > _MOST_REFUSED:
+            more = len(self._refused) - _MOST_REFUSED
+            self._refused[_MOST_REFUSED:] = [f"{self._package}: {more} more of its paths"]
         files = tuple(self._placed[path] for path in sorted(self._placed))
         return Placement(
             files=files,
@@ -283,7 +305,7 @@ class _Placing:
     def _add_at_boot(self, file: PackageFile, where: str) -> None:
         if file.is_ghost and not where.startswith("var/"):
             return
-        if not file.is_ghost and not self._take(file, where):
+        if not self._take(file, where):
             return
         path = f"/{where}"
         attributes = f"{stat.S_IMODE(file.mode):04o} {_name(file.user)} {_name(file.group)}"

@@ -15,6 +15,7 @@ import rpm
 from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.layout import shown
 from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
+from layer.rpmfile.index import LARGEST, check_index, claimed_size
 
 # rpm prints what it finds wrong to stderr by itself; our exceptions say it.
 rpm.setVerbosity(rpm.RPMLOG_EMERG)
@@ -33,6 +34,9 @@ _DIGEST_ALGORITHMS = {
     14: "sha3_512",
 }
 _SHA256 = 8
+_LONGEST_NEVRA = 220  # bytes; files are named after it
+
+_LONGEST_PATHS = 32 << 20  # characters of all files' paths together: a directory is written once
 
 # slot -> rpm's tags of its body and its interpreter. The last two are rpm 4.19's:
 # 4.18 knows their numbers only.
@@ -84,6 +88,7 @@ def parse_header(blob: bytes, name: str) -> PackageHeader:
 
 def load(descriptor: int, name: str) -> Any:
     """rpm's own header object, for this room alone; the descriptor is left behind the header."""
+    _check_size(descriptor, name)
     # Signatures are checked by whoever has the keys; digests are checked here.
     transaction = rpm.TransactionSet("/")
     transaction.setVSFlags(rpm._RPMVSF_NOSIGNATURES | rpm.RPMVSF_MASK_NOPAYLOAD)
@@ -98,8 +103,9 @@ def load(descriptor: int, name: str) -> Any:
 
 def _read(descriptor: int, name: str) -> PackageHeader:
     header = load(descriptor, name)
-    size = os.lseek(descriptor, 0, os.SEEK_CUR)
+    blob = os.pread(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), 0)
     with _translated(name):
+        check_index(blob)
         nevra = read_nevra(header)
         return PackageHeader(
             nevra=nevra,
@@ -111,7 +117,7 @@ def _read(descriptor: int, name: str) -> PackageHeader:
             payload_digests=_payload_digests(header),
             installed_size=int(header["size"] or header["longsize"] or 0),
             build_time=int(header["buildtime"] or 0),
-            blob=os.pread(descriptor, size, 0),
+            blob=blob,
         )
 
 
@@ -122,6 +128,16 @@ def _translated(name: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, LookupError, rpm.error, InvalidInput) as error:
         raise PackageRefused(f"{name}: its header makes no sense: {shown(str(error))}") from error
+
+
+def _check_size(descriptor: int, name: str) -> None:
+    """Before rpm, which takes 256 MB, has it all in memory."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    if claimed_size(lambda position, size: os.pread(descriptor, size, position)) > LARGEST:
+        if os.pread(descriptor, len(_LEAD), 0) != _LEAD:
+            raise PackageRefused(f"{name} is not an RPM package")
+        raise PackageRefused(f"{name}: its header is larger than {LARGEST >> 20} MB, or damaged")
 
 
 def _why_unreadable(descriptor: int, name: str) -> str:
@@ -138,6 +154,8 @@ def read_nevra(header: Any) -> Nevra:
     if not all(isinstance(text, str) for text in (name, version, release, arch)):
         raise InvalidInput("a part of the package's name is missing")
     nevra = Nevra(name, int(header["epoch"] or 0), version, release, arch)
+    if len(str(nevra).encode("utf-8", "surrogateescape")) > _LONGEST_NEVRA:
+        raise InvalidInput(f"its name and version have more than {_LONGEST_NEVRA} bytes")
     if Nevra.parse(str(nevra)) != nevra or not str(nevra).isprintable():
         raise InvalidInput(f"not a package's NEVRA: {str(nevra)!r}")
     return nevra
@@ -193,13 +211,18 @@ def _files(header: Any) -> tuple[PackageFile, ...]:
 
 def _paths(header: Any) -> list[str]:
     names = header["basenames"]
-    if header["oldfilenames"]:
-        raise ValueError("it lists its files as rpm 3 did")
     directories = header["dirnames"]
+    for directory in directories:
+        if not directory.endswith("/"):
+            raise ValueError(f"directory name {directory!r} does not end with a slash")
     paths = []
+    length = 0
     for name, index in zip(names, header["dirindexes"], strict=True):
         if not 0 <= index < len(directories) or "/" in name:
             raise ValueError(f"file {name!r} has no directory")
+        length += len(directories[index]) + len(name)
+        if length > _LONGEST_PATHS:
+            raise ValueError("its paths are too many or too long")
         paths.append(directories[index] + name)
     return paths
 
