@@ -62,9 +62,9 @@ class RequestKind(enum.Enum):
     BUNDLE = "bundle"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One thing that the user asked for, as they wrote it."""
+    """One thing that the user asked for, as they wrote it: a group with its `@`."""
 
     kind: RequestKind
     text: str

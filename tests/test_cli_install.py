@@ -176,7 +176,7 @@ def test_what_is_no_name_is_one_error(machine_kept: Machine, word: str) -> None:
 
 def test_groups_are_refused_not_forgotten(machine_kept: Machine) -> None:
     assert fails(machine_kept, "install", "-y", "@core") == [
-        "error: core: groups are not supported yet",
+        "error: @core: groups are not supported yet",
         "hint: name packages of a repository",
     ]
 

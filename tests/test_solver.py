@@ -223,7 +223,7 @@ def test_every_form_of_a_request_finds_its_package(
 def test_words_that_need_no_repository_are_classified(many: RepositoryMetadata) -> None:
     words = ["@editors", "./x.rpm", "https://h.example/x.rpm", "nosuch"]
     assert classify(words, COMPOSE, [many]) == (
-        Request(RequestKind.GROUP, "editors"),
+        Request(RequestKind.GROUP, "@editors"),
         Request(RequestKind.FILE, "./x.rpm"),
         Request(RequestKind.FILE, "https://h.example/x.rpm"),
         Request(RequestKind.PROVIDE, "nosuch"),

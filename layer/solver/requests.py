@@ -58,7 +58,7 @@ def classify_word(offer: Offer, word: str) -> Request:
     if word.startswith("/"):
         return Request(RequestKind.PATH, word)
     if word.startswith("@"):
-        return Request(RequestKind.GROUP, word[1:])
+        return Request(RequestKind.GROUP, word)
     if word.startswith(("./", "../")) or word.endswith(".rpm") or "://" in word:
         return Request(RequestKind.FILE, word)
     request = Request(RequestKind.PACKAGE, word)
