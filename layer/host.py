@@ -22,9 +22,10 @@ from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
 from layer.repos import read_repositories
 from layer.running import SandboxOptions
-from layer.status import DeploymentState, fulfils
+from layer.status import DeploymentState, Signature, fulfils
 from layer.store.files import read_text
 from layer.store.objects import OstreeStore
+from layer.store.remote import read_signatures
 from layer.store.sysroot import Sysroot
 from layer.store.trees import empty_tree, files_of, lookup
 from layer.trigger_set import read_triggers
@@ -183,7 +184,16 @@ class Host:
             active=active,
             inactive=tuple(r for r in requests if r not in active),
             problem=problem,
+            signatures=self._signatures(deployment, origin),
         )
+
+    def _signatures(
+        self, deployment: Deployment, origin: Origin | None
+    ) -> tuple[Signature, ...] | None:
+        if origin is None:
+            return None
+        base = self.base_commit(deployment).checksum
+        return read_signatures(self.store, origin.base.remote, base)
 
     def _variables(self, pending: Deployment | None) -> dict[str, str]:
         """$releasever is the base's version, $basearch the architecture of its packages."""

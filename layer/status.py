@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from layer.lock import Lock
@@ -12,9 +12,31 @@ from layer.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """A GPG signature of a commit, with libostree's fields in their order; times in seconds."""
+
+    is_valid: bool
+    is_expired: bool
+    is_key_expired: bool
+    is_key_revoked: bool
+    is_key_missing: bool
+    fingerprint: str
+    timestamp: int
+    expiry: int
+    key_algorithm: str
+    hash_algorithm: str
+    user: str
+    email: str
+    primary_fingerprint: str
+    key_expiry: int
+    primary_key_expiry: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """A deployment with what was asked for in it and what came of that.
 
+    `signatures` are those of the base, None where its remote is not verified.
     `problem` says why `origin` is None, if it is: another program or a newer
     version wrote what cannot be read here.
     """
@@ -27,6 +49,7 @@ class DeploymentState:
     active: tuple[Request, ...]
     inactive: tuple[Request, ...]
     problem: str = ""
+    signatures: tuple[Signature, ...] | None = None
 
     @property
     def version(self) -> str:
@@ -94,6 +117,9 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)
+        entry["gpg-enabled"] = state.signatures is not None
+    if state.signatures is not None:
+        entry["signatures"] = [list(astuple(signature)) for signature in state.signatures]
     if state.version:
         entry["version"] = state.version
     if state.is_layered:

@@ -203,7 +203,7 @@ ALWAYS = {
     "base-commit-meta": dict,
     "regenerate-initramfs": bool,
 }
-HERE = {"version": str, "timestamp": int, "origin": str}
+HERE = {"version": str, "timestamp": int, "origin": str, "gpg-enabled": bool}
 LAYERED = {
     "base-checksum": str,
     "base-version": str,
@@ -235,6 +235,7 @@ def test_status_json_has_rpm_ostrees_keys_and_types(machine: Machine, world: Wor
         "requested-packages": ["apple"],
         "packages": ["apple"],
         "origin": f"tiny:{REF}",
+        "gpg-enabled": False,
         "version": "1",
         "base-version": "1",
         "base-checksum": world.base.checksum,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -306,6 +307,17 @@ def test_only_commits_that_its_keys_signed_are_taken(
     ostree("gpg-sign", served, f"--gpg-homedir={home}", REF, key)
     do(machine, "rebase", "-y", f"signed:{REF}")
     assert machine.pending().checksum == own_world.base.checksum
+    machine.install("apple")
+    for entry in json.loads(do(machine, "status", "--json").stdout)["deployments"]:
+        assert entry["gpg-enabled"] is True
+        (signature,) = entry["signatures"]
+        assert (signature[0], signature[5][-16:], signature[11]) == (True, key, "test@localhost")
+        assert len(signature) == 15
+    # As where the signature came to an archive that was pulled before it was signed.
+    for meta in path.glob("ostree/repo/objects/*/*.commitmeta"):
+        meta.unlink()
+    entries = json.loads(do(machine, "status", "--json").stdout)["deployments"]
+    assert [(e["gpg-enabled"], e["signatures"]) for e in entries] == [(True, []), (True, [])]
     remove([path])
 
 

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from layer.errors import InvalidInput, NotFound, RepositoryError
+from layer.errors import InvalidInput, NotFound, RepositoryError, StoreError
 from layer.report import Reporter
+from layer.status import Signature
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
 
@@ -62,6 +63,23 @@ def remote_url(store: OstreeStore, name: str) -> str:
     with translated(f"cannot read the remote {name}"):
         _, url = store.repo.remote_get_url(name)
     return str(url)
+
+
+def read_signatures(store: OstreeStore, remote: str, checksum: str) -> tuple[Signature, ...] | None:
+    """The GPG signatures of a commit by the remote's keys; None where the remote asks for none."""
+    if remote not in remote_names(store):
+        return None
+    with translated(f"cannot read the remote {remote}"):
+        _, is_verified = store.repo.remote_get_gpg_verify(remote)
+    if not is_verified:
+        return None
+    try:
+        result = store.repo.verify_commit_for_remote(checksum, remote, None)
+    except GLib.Error as error:
+        if error.matches(OSTree.gpg_error_quark(), OSTree.GpgError.NO_SIGNATURE):
+            return ()
+        raise StoreError(f"cannot verify {checksum}: {error.message}") from error
+    return tuple(Signature(*result.get_all(n).unpack()) for n in range(result.count_all()))
 
 
 def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
