@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import signal
 import sys
+from itertools import zip_longest
 
 import click
 
@@ -34,6 +35,20 @@ class Verbs(click.Group):
         module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs in two columns where these fit, so that all of them fit a screen."""
+        found = ((name, self.get_command(context, name)) for name in self.list_commands(context))
+        shown = [(n, c.get_short_help_str()) for n, c in found if c is not None and not c.hidden]
+        name_width, help_width = (max(len(row[i]) for row in shown) for i in (0, 1))
+        cells = [f"{name:{name_width}}  {text:{help_width}}" for name, text in shown]
+        if 2 * len(cells[0]) + 4 > formatter.width:
+            super().format_commands(context, formatter)
+            return
+        half = (len(cells) + 1) // 2
+        with formatter.section("Commands"):
+            for left, right in zip_longest(cells[:half], cells[half:], fillvalue=""):
+                formatter.write(f"  {left}  {right}".rstrip() + "\n")
 
 
 @click.group(

@@ -7,6 +7,7 @@ import graphlib
 import importlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -496,7 +497,8 @@ def test_help_fits_a_screen(words: str) -> None:
     assert shown.returncode == 0
     assert len(lines) <= SCREEN[0]
     assert [line for line in lines if len(line) > SCREEN[1]] == []
-    assert "..." not in lines[-1], "a summary is cut off"
+    below_usage = shown.stdout.partition("\n\n")[2]
+    assert re.findall(r"\S*\.\.\.(?:  |$)", below_usage, re.MULTILINE) == [], "cut off"
 
 
 # --- the tools' own rules ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Remove what nothing needs.")
 @click.option("-b", "--base", is_flag=True, help="Checkouts, boot files and objects without a use.")
 @click.option("-m", "--repomd", is_flag=True, help="Cached repository metadata.")
 @click.option("-p", "--pending", is_flag=True, help="The pending deployment.")

@@ -9,7 +9,7 @@ import click
 from layer.commands._options import Narrator
 
 
-@click.group()
+@click.group(short_help="Make base commits.")
 def command() -> None:
     """Make base commits from package repositories."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Layer packages over the base.")
 @click.argument("packages", metavar="PKG...", nargs=-1, required=True)
 @click.option("--idempotent", is_flag=True, help="Packages asked for already are no error.")
 @click.option("--allow-inactive", is_flag=True, help="Keep requests that the base fulfils.")

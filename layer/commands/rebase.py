@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Deploy another base.")
 @click.argument("refspec", metavar="REMOTE:REF")
 @click.option(
     "--karg",

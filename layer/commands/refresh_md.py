@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Fetch repository metadata.")
 @click.option("-f", "--force", is_flag=True, help="Fetch anew what is cached.")
 @sysroot_options
 def command(host: Host, force: bool) -> None:

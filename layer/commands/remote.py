@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.group()
+@click.group(short_help="Say where bases come from.")
 def command() -> None:
     """Say where base commits come from."""
 

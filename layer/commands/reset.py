@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Take all layers away.")
 @click.option("--purge", is_flag=True, help="Remove what layers leave, where nobody edited it.")
 @change_options
 @sysroot_options

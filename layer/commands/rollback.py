@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Boot the previous deployment.")
 @click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root.")
 @sysroot_options

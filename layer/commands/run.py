@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(
+    context_settings={"ignore_unknown_options": True}, short_help="Try what will boot next."
+)
 @click.argument("words", metavar="-- CMD...", nargs=-1, required=True, type=click.UNPROCESSED)
 @sysroot_options
 def command(host: Host, words: tuple[str, ...]) -> int:

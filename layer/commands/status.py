@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Show what is deployed.")
 @click.option("--json", "is_json", is_flag=True, help="As JSON, with rpm-ostree's keys.")
 @click.option("-b", "--booted", is_flag=True, help="Only the booted deployment.")
 @sysroot_options

@@ -29,7 +29,7 @@ def _requested(
     return [CompletionItem(r.text) for r in requests if r.text.startswith(incomplete)]
 
 
-@click.command()
+@click.command(short_help="Take packages away.")
 @click.argument("packages", metavar="PKG...", nargs=-1, shell_complete=_requested)
 @click.option("--all", "everything", is_flag=True, help="Take all layered packages away.")
 @click.option("--idempotent", is_flag=True, help="Packages never asked for are no error.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 
-@click.command()
+@click.command(short_help="Deploy the newest base.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
 @change_options
 @sysroot_options
