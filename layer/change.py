@@ -53,7 +53,9 @@ class Change:
     def is_empty(self) -> bool:
         """Whether the pending deployment is all this already."""
         return (
-            self.before == self.after
+            self.pending is not None
+            and self.pending.kernel_arguments == self.kernel_arguments
+            and self.before == self.after
             and self.previous_base == self.base
             and not (self.added or self.removed or self.moved)
         )

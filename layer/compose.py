@@ -13,7 +13,7 @@ from layer.accounts import read_accounts
 from layer.config import repository_variables
 from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.fetch.metadata import fetch_metadata
-from layer.fetch.packages import fetch_packages
+from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
 from layer.lock import format_metadata
@@ -70,11 +70,13 @@ def compose_and_publish(
     cache.mkdir(parents=True, exist_ok=True)
     repositories = read_repositories(repository_directories, repository_variables(arch=parsed.arch))
     store = OstreeStore.create(cache / "repo")
-    archive = Archive.create(repository)
-    archive.fetch_back(store, parsed.ref)
-    composed = compose_tree(parsed, store, repositories, cache, reporter)
+    published = Archive.open(repository)
+    if published is not None:
+        published.fetch_back(store, parsed.ref)
+    taken = published.versions(parsed.ref) if published else ()
+    composed = compose_tree(parsed, store, repositories, cache, reporter, taken=taken)
     reporter.step("Publishing")
-    archive.publish(store, parsed.ref)
+    Archive.create(repository).publish(store, parsed.ref)
     return composed
 
 
@@ -85,9 +87,12 @@ def compose_tree(
     cache: Path,
     reporter: Reporter,
     *,
+    taken: Sequence[str] = (),
     timestamp: int | None = None,
 ) -> Composed:
     """Makes the next commit of the treefile's ref in a bare repository.
+
+    `taken` are the versions that were published already.
 
     `timestamp` (seconds) is that of the commit and of the packages' installation;
     without it SOURCE_DATE_EPOCH, else now. An existing version is refused.
@@ -95,9 +100,9 @@ def compose_tree(
     require_root()
     epoch = timestamp if timestamp is not None else _now()
     parent = store.find_commit(treefile.ref)
-    number = _version(store, treefile, parent)
-    packages = _packages(treefile, repositories, store, cache, reporter)
-    unscripted = _scriptlets(treefile, store, packages)
+    present = [str(store.read_commit(parent).metadata.get("version", ""))] if parent else []
+    number = _version(treefile, [*present, *taken])
+    packages, unscripted = _packages(treefile, repositories, store, cache, reporter)
     triggers = read_triggers()
     with (
         pipeline.scratch_in(store.path / "tmp") as scratch,
@@ -133,14 +138,6 @@ def compose_tree(
     return Composed(treefile.ref, checksum, number, len(packages), (*complete.notes, *unscripted))
 
 
-def versions(store: ObjectStore, checksum: str | None) -> Iterator[str]:
-    """The versions of a commit and of all before it, newest first, as far as they are here."""
-    while checksum is not None:
-        commit = store.read_commit(checksum)
-        yield str(commit.metadata.get("version", ""))
-        checksum = commit.parent
-
-
 def _read(file: Path) -> str:
     try:
         return file.read_text()
@@ -152,8 +149,8 @@ def _now() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
 
 
-def _version(store: ObjectStore, treefile: Treefile, parent: str | None) -> int:
-    known = [int(v) for v in versions(store, parent) if v.isdigit()]
+def _version(treefile: Treefile, taken: Sequence[str]) -> int:
+    known = [int(version) for version in taken if version.isdigit()]
     if treefile.version is None:
         return max(known, default=0) + 1
     if treefile.version in known:
@@ -170,7 +167,8 @@ def _packages(
     store: OstreeStore,
     cache: Path,
     reporter: Reporter,
-) -> list[PackageTree]:
+) -> tuple[list[PackageTree], tuple[str, ...]]:
+    """The imported packages, and notes on their scriptlets."""
     chosen = _choose_repositories(treefile, repositories)
     reporter.step("Reading repositories")
     offered = [fetch_metadata(repository, cache, reporter) for repository in chosen]
@@ -181,18 +179,23 @@ def _packages(
     reporter.step("Solving")
     resolution = resolve(BaseState(None, treefile.arch), offered, wanted)
     packages = [s.package for s in resolution.selections]
-    _import(store, packages, chosen, cache, reporter)
-    return [p for p in (find_package(store, q.checksum) for q in packages) if p is not None]
+    todo = [p for p in packages if find_package(store, p.checksum) is None]
+    fetched = fetch_headers(todo, chosen, cache, reporter) if todo else {}
+    present = [find_package(store, package.checksum) for package in packages]
+    headers = [read_header(path) for path in fetched.values()]
+    headers += [read_package_header(store, package) for package in present if package]
+    notes = _scriptlets(treefile, headers)
+    _import(store, todo, chosen, cache, reporter)
+    imported = [find_package(store, package.checksum) for package in packages]
+    return [package for package in imported if package is not None], notes
 
 
-def _scriptlets(
-    treefile: Treefile, store: ObjectStore, packages: Sequence[PackageTree]
-) -> tuple[str, ...]:
+def _scriptlets(treefile: Treefile, headers: Sequence[PackageHeader]) -> tuple[str, ...]:
     """Notes on the scriptlets that are not run; PackageRefused where the treefile says `stop`."""
     found = [
-        f"{package.nevra}: %{', %'.join(slots)} not run"
-        for package in packages
-        if (slots := installing_slots(read_package_header(store, package)))
+        f"{header.nevra}: %{', %'.join(slots)} not run"
+        for header in sorted(headers, key=lambda header: header.nevra)
+        if (slots := installing_slots(header))
     ]
     if found and treefile.scriptlets == "stop":
         raise PackageRefused(
@@ -222,11 +225,10 @@ def _import(
     cache: Path,
     reporter: Reporter,
 ) -> None:
-    todo = [p for p in packages if find_package(store, p.checksum) is None]
-    if not todo:
+    if not packages:
         return
-    files = fetch_packages(todo, repositories, cache / "packages", reporter)
-    reporter.step(f"Importing {len(todo)} packages")
+    files = fetch_packages(packages, repositories, cache / "packages", reporter)
+    reporter.step(f"Importing {len(packages)} packages")
     with store.transaction():
         import_packages(store, _with_headers(files, reporter))
     for path in files.values():

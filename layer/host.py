@@ -16,7 +16,7 @@ from layer import bootplan
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
-from layer.model import Commit, Deployment, NearTree, Repository, Tree
+from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Tree
 from layer.origin import Origin, parse_origin
 from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
@@ -165,6 +165,15 @@ class Host:
                     "`layer status` shows it; `layer rollback` goes back",
                 ) from error
 
+    def layered_headers(self) -> tuple[PackageHeader, ...]:
+        """The headers of what is layered in the pending deployment."""
+        pending = self.pending()
+        return self._headers(self.lock_of(pending)) if pending else ()
+
+    def _headers(self, lock: Lock) -> tuple[PackageHeader, ...]:
+        imported = [find_package(self.store, p.checksum) for p in lock.packages]
+        return tuple(read_package_header(self.store, p) for p in imported if p is not None)
+
     def _state(self, deployment: Deployment) -> DeploymentState:
         origin, lock, problem = None, Lock(), ""
         try:
@@ -172,8 +181,7 @@ class Host:
         except InvalidInput as error:
             problem = error.message  # shown beside the deployments that can be read
         requests = origin.requests if origin else ()
-        imported = [find_package(self.store, p.checksum) for p in lock.packages]
-        headers = [read_package_header(self.store, p) for p in imported if p is not None]
+        headers = self._headers(lock)
         active = tuple(r for r in requests if any(fulfils(h, r) for h in headers))
         return DeploymentState(
             deployment=deployment,

@@ -17,7 +17,14 @@ _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 def change(item: Change) -> str:
     """The plan: all that will happen, and what will not although a package wants it."""
-    parts = [_base(item), _requests(item), _packages(item), _removed(item), _moved(item)]
+    parts = [
+        _base(item),
+        _kernel_arguments(item),
+        _requests(item),
+        _packages(item),
+        _removed(item),
+        _moved(item),
+    ]
     parts.append(_inactive(item))
     brought = [h for h in item.headers if h.nevra in _brought(item)]
     parts += [_sizes(item), _triggers(item), _privileged(brought), _units(brought)]
@@ -73,6 +80,12 @@ def _base(item: Change) -> list[str]:
             f"{_version(old.metadata.get('version'))} {old.checksum[:_SHOWN]}"
         )
     return lines
+
+
+def _kernel_arguments(item: Change) -> list[str]:
+    if item.pending is None or item.pending.kernel_arguments == item.kernel_arguments:
+        return []
+    return [f"Kernel arguments: {' '.join(item.kernel_arguments) or 'none'}"]
 
 
 def _version(version: object) -> str:

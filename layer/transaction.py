@@ -122,7 +122,8 @@ def prepare(
     requests allow. `new` are the requests that the user makes now: one that the
     base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
-    host.reporter.step("Solving")
+    if after.requests:
+        host.reporter.step("Solving")
     resolution = sources.resolve(after.requests, new, allow_inactive=allow_inactive)
     packages = packages_of(resolution)
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
@@ -265,8 +266,8 @@ def _leftovers(host: Host, gone: Sequence[LockedPackage]) -> tuple[Leftover, ...
 
 
 def _kernel_arguments(host: Host, base: Commit) -> tuple[str, ...]:
-    merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
-    return merge.kernel_arguments if merge else base_kernel_arguments(host.store, base.root)
+    pending = host.pending()
+    return pending.kernel_arguments if pending else base_kernel_arguments(host.store, base.root)
 
 
 @contextmanager

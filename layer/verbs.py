@@ -16,8 +16,9 @@ from layer.errors import InvalidInput, LayerError, NotFound
 from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
 from layer.lock import Lock
-from layer.model import BootPlan, Commit, Deployment, Repository, Request
+from layer.model import BootPlan, Commit, Deployment, Repository, Request, RequestKind
 from layer.origin import Origin, parse_source, pristine, with_requests, without_requests
+from layer.status import fulfils
 from layer.store.remote import borrow, pull
 from layer.transaction import open_sources, prepare
 from layer.words import instant
@@ -123,15 +124,25 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
 def _requests_of(
     host: Host, origin: Origin, words: Sequence[str], idempotent: bool
 ) -> tuple[Request, ...]:
-    """The requests that these words made; a package's name finds its NEVRA form too."""
+    """The requests that these words made, or that asked for the packages which they name."""
     found = [r for r in origin.requests if r.text in words]
-    unknown = sorted(set(words) - {r.text for r in found})
+    others = [word for word in words if word not in {r.text for r in found}]
+    named = {word: _requests_naming(host, origin, word) for word in others}
+    found += [r for requests in named.values() for r in requests if r not in found]
+    unknown = sorted(word for word, requests in named.items() if not requests)
     if unknown and not idempotent:
         raise InvalidInput(
             f"never asked for: {', '.join(unknown)}{_needed(host, unknown)}",
             f"asked for is: {', '.join(r.text for r in origin.requests) or 'nothing'}",
         )
     return tuple(found)
+
+
+def _requests_naming(host: Host, origin: Origin, word: str) -> list[Request]:
+    """The requests by name for the layered package that `word` is a name of: `jq` for `jq-1.6`."""
+    headers = [h for h in host.layered_headers() if fulfils(h, Request(RequestKind.PACKAGE, word))]
+    by_name = [r for r in origin.requests if r.kind is RequestKind.PACKAGE]
+    return [r for r in by_name if any(fulfils(h, r) for h in headers)]
 
 
 def _needed(host: Host, names: Sequence[str]) -> str:

@@ -19,9 +19,13 @@ def do(
     machine: Machine, verb: str, *words: str, status: int | None = 0, **rest: Any
 ) -> subprocess.CompletedProcess[str]:
     """Runs a verb with the world's repositories."""
-    return machine.layer(
-        verb, "--repo-dir", str(machine.world.repo_dir), *words, status=status, **rest
-    )
+    return machine.layer(verb, *repositories(machine, verb), *words, status=status, **rest)
+
+
+def repositories(machine: Machine, verb: str) -> list[str]:
+    """The options that name the world's repositories, where the verb has any use for them."""
+    has_use = verb in {"install", "uninstall", "reset", "upgrade", "rebase", "refresh-md"}
+    return ["--repo-dir", str(machine.world.repo_dir)] if has_use else []
 
 
 def fails(machine: Machine, verb: str, *words: str) -> list[str]:

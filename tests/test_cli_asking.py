@@ -22,7 +22,7 @@ import pytest
 from layer.store.remote import add_remote
 from layer.store.sysroot import initialize
 from testdata.distro.tiny import FileSpec, tiny_rpm
-from tests.cli import REBOOT, do, extra_repository, fails, host_programs
+from tests.cli import REBOOT, do, extra_repository, fails, host_programs, repositories
 from tests.snapshot import state, unchanged
 from tests.world import REF, Machine, World, ostree, remove, write_repo_file
 
@@ -77,7 +77,7 @@ def started(
     machine: Machine, verb: str, *words: str, terminal: bool = False, under: Sequence[str] = ()
 ) -> AbstractContextManager[Running]:
     """The real program with the world's repositories."""
-    options = ["--sysroot", str(machine.path), "--repo-dir", str(machine.world.repo_dir)]
+    options = ["--sysroot", str(machine.path), *repositories(machine, verb)]
     return started_as([verb, *options], *words, terminal=terminal, under=under)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import repositories
 from tests.snapshot import state, unchanged
 from tests.world import STATEROOT, Machine, World, layer, remove
 
@@ -165,7 +166,7 @@ def test_a_stateroot_is_one_plain_name(tmp_path: Path, name: str) -> None:
 
 def as_nobody(machine: Machine, *words: str, status: int) -> subprocess.CompletedProcess[str]:
     """Runs the program as a user who owns nothing, not even a home."""
-    options = ["--sysroot", str(machine.path), "--repo-dir", str(machine.world.repo_dir)]
+    options = ["--sysroot", str(machine.path), *repositories(machine, words[0])]
     done = subprocess.run(
         [*NOBODY, sys.executable, "-m", "layer", words[0], *options, *words[1:]],
         capture_output=True,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from layer.host import Host
 
 UNCHANGED = 77
+_REPO_DIRS = "repository_directories"
+_CACHE = "cache_directory"
 
 Decorated = Callable[..., Any]
 
@@ -36,7 +38,7 @@ class Narrator(Reporter):
 
 
 def sysroot_options(function: Decorated) -> Decorated:
-    """--sysroot, --stateroot, --repo-dir, --cachedir, --no-wait; gives the function `host`."""
+    """--sysroot, --stateroot and --no-wait; gives the function `host`."""
 
     @click.option(
         "--sysroot",
@@ -46,39 +48,41 @@ def sysroot_options(function: Decorated) -> Decorated:
         help="Work on this OSTree sysroot (default: /).",
     )
     @click.option("--stateroot", "--os", metavar="NAME", help="Work on this stateroot.")
-    @click.option(
-        "--repo-dir",
-        "repo_dirs",
-        multiple=True,
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Read .repo files from here too.",
-    )
-    @click.option(
-        "--cachedir",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Keep repository metadata here.",
-    )
     @click.option("--no-wait", is_flag=True, help="Fail if another program is at work.")
     @functools.wraps(function)
-    def wrapper(
-        sysroot: Path,
-        stateroot: str | None,
-        repo_dirs: tuple[Path, ...],
-        cachedir: Path | None,
-        no_wait: bool,
-        **rest: Any,
-    ) -> Any:
+    def wrapper(sysroot: Path, stateroot: str | None, no_wait: bool, **rest: Any) -> Any:
         from layer.host import Options, open_host
 
         options = Options(
             stateroot=stateroot,
-            repository_directories=repo_dirs,
-            cache=cachedir,
+            repository_directories=rest.pop(_REPO_DIRS, ()),
+            cache=rest.pop(_CACHE, None),
             wait=not no_wait,
         )
         return function(host=open_host(sysroot, options, Narrator()), **rest)
 
     return wrapper
+
+
+def repository_options(function: Decorated) -> Decorated:
+    """--repo-dir and --cachedir, for `sysroot_options`, which stands below it."""
+    for option in (
+        click.option(
+            "--cachedir",
+            _CACHE,
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Keep repository metadata here.",
+        ),
+        click.option(
+            "--repo-dir",
+            _REPO_DIRS,
+            multiple=True,
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Read .repo files from here too.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def change_options(function: Decorated) -> Decorated:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import sysroot_options
+from layer.commands._options import repository_options, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("-m", "--repomd", is_flag=True, help="Cached repository metadata.")
 @click.option("-p", "--pending", is_flag=True, help="The pending deployment.")
 @click.option("-r", "--rollback", is_flag=True, help="The rollback deployment.")
+@repository_options
 @sysroot_options
 def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool) -> None:
     """Remove what no deployment needs.

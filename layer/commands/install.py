@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, sysroot_options
+from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--idempotent", is_flag=True, help="Packages asked for already are no error.")
 @click.option("--allow-inactive", is_flag=True, help="Keep requests that the base fulfils.")
 @change_options
+@repository_options
 @sysroot_options
 def command(
     host: Host,

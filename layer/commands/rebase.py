@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, sysroot_options
+from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     "arguments",
     multiple=True,
     metavar="ARG",
-    help="A first deployment's kernel argument, in place of the base's own.",
+    help="A kernel argument, in place of all that there are; may be repeated.",
 )
 @change_options
+@repository_options
 @sysroot_options
 def command(
     host: Host,

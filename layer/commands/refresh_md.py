@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import sysroot_options
+from layer.commands._options import repository_options, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Fetch repository metadata.")
 @click.option("-f", "--force", is_flag=True, help="Fetch anew what is cached.")
+@repository_options
 @sysroot_options
 def command(host: Host, force: bool) -> None:
     """Fetch the metadata of all enabled repositories."""

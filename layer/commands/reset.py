@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, sysroot_options
+from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Take all layers away.")
 @click.option("--purge", is_flag=True, help="Remove what layers leave, where nobody edited it.")
 @change_options
+@repository_options
 @sysroot_options
 def command(
     host: Host, purge: bool, dry_run: bool, assumeyes: bool, unchanged_exit_77: bool

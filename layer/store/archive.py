@@ -17,6 +17,11 @@ class Archive:
         self.path = path
 
     @classmethod
+    def open(cls, path: Path) -> Self | None:
+        """The archive repository at `path`, or None where there is nothing yet."""
+        return cls.create(path) if (path / "config").exists() else None
+
+    @classmethod
     def create(cls, path: Path) -> Self:
         """The archive repository at `path`, made where there is none."""
         path.mkdir(parents=True, exist_ok=True)
@@ -31,6 +36,19 @@ class Archive:
         _, published = self._repo.resolve_rev(ref, True)
         if published and store.find_commit(ref) != published:
             _pull(store.repo, self.path, ref)
+
+    def versions(self, ref: str) -> tuple[str, ...]:
+        """The versions of a ref's commits, newest first, as far back as they are here."""
+        found = []
+        _, checksum = self._repo.resolve_rev(ref, True)
+        while checksum is not None:
+            try:
+                _, commit, _ = self._repo.load_commit(checksum)
+            except GLib.Error:
+                break  # pruned, as servers do with old ones
+            found.append(str(commit.get_child_value(0).unpack().get("version", "")))
+            checksum = OSTree.commit_get_parent(commit)
+        return tuple(found)
 
     def publish(self, store: OstreeStore, ref: str) -> None:
         """Copies the newest commit of a ref with all its objects, and renews the summary."""

@@ -1,0 +1,128 @@
+"""Base commits: versions, refusals, and what stands in the tree."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from layer.skeleton import with_version_id
+from layer.store.objects import OstreeStore
+from testdata.distro.tiny import Scriptlet, tiny_rpm
+from tests.world import REF, World, base_packages, layer, ostree
+
+
+def compose(world: World, treefile: Path, status: int = 0) -> tuple[str, str]:
+    """Runs the program; its output and errors."""
+    words = ["--repo", str(world.path / "served"), "--repo-dir", str(world.repo_dir)]
+    cache = ["--cachedir", str(world.path / "build")]
+    done = layer("compose", "tree", str(treefile), *words, *cache, status=status)
+    return done.stdout, done.stderr
+
+
+def head(world: World) -> str:
+    """The newest commit that is published."""
+    return ostree(f"--repo={world.path}/served", "rev-parse", REF).strip()
+
+
+def test_versions_count_up_and_each_commit_has_its_predecessor(own_world: World) -> None:
+    first = head(own_world)
+    own_world.publish(*base_packages("2"))
+    second = own_world.compose()
+    assert second.version == 2
+    repo = f"--repo={own_world.path}/served"
+    assert ostree(repo, "rev-parse", f"{second.checksum}^").strip() == first
+    release = ostree(repo, "cat", REF, "/usr/lib/os-release")
+    assert "VERSION_ID=2\n" in release
+
+
+@pytest.mark.parametrize("is_cache_lost", [False, True])
+def test_an_existing_version_is_never_overwritten(own_world: World, is_cache_lost: bool) -> None:
+    """Nor one from long ago that only the published repository remembers."""
+    own_world.publish(*base_packages("2"))
+    own_world.compose()
+    if is_cache_lost:
+        shutil.rmtree(own_world.path / "build")
+    before = head(own_world)
+    treefile = own_world.path / "again.toml"
+    treefile.write_text("version = 1\n" + (own_world.path / "tree.toml").read_text())
+    _, errors = compose(own_world, treefile, status=1)
+    assert f"error: {REF} has a version 1 already\nhint: the next free one is 3" in errors
+    assert head(own_world) == before
+
+
+def test_a_lost_cache_changes_nothing(own_world: World) -> None:
+    shutil.rmtree(own_world.path / "build")
+    before = head(own_world)
+    again = own_world.compose()
+    assert again.version == 2
+    assert ostree(f"--repo={own_world.path}/served", "rev-parse", f"{REF}^").strip() == before
+
+
+def test_the_same_packages_give_the_same_tree(own_world: World) -> None:
+    """But for the version, a base follows from its packages."""
+    again = own_world.compose()
+    store = OstreeStore.open(own_world.path / "build/repo")
+    diff = ostree(f"--repo={store.path}", "diff", own_world.base.checksum, again.checksum)
+    paths = {line.split()[1] for line in diff.splitlines()}
+    assert paths - {"/usr/share/rpm/rpmdb.sqlite"} == {"/usr/lib/os-release"}  # its own time
+
+
+def test_scriptlets_stop_a_base_unless_the_treefile_accepts_them(own_world: World) -> None:
+    scripted = tiny_rpm("scripted", scriptlets=(Scriptlet("post", "true", "<lua>"),))
+    own_world.publish(scripted)
+    treefile = own_world.path / "tree.toml"
+    text = treefile.read_text().replace('"tiny-libc"', '"tiny-libc", "scripted"')
+    treefile.write_text(text)
+    before = head(own_world)
+    _, errors = compose(own_world, treefile, status=1)
+    assert "scripted-1-1.noarch: %post not run" in errors
+    assert head(own_world) == before
+    treefile.write_text('scriptlets = "warn"\n' + text)
+    _, errors = compose(own_world, treefile)
+    assert "note: scripted-1-1.noarch: %post not run" in errors
+
+
+def test_a_wrong_treefile_is_told_all_at_once(own_world: World) -> None:
+    treefile = own_world.path / "wrong.toml"
+    text = 'ref = "a b"\npackages = [1]\nfoo = 1\nversion = "x"\n[[users]]\nname = "x"\n'
+    treefile.write_text(text)
+    _, errors = compose(own_world, treefile, status=1)
+    assert errors.splitlines()[1:] == [
+        "  foo: unknown key",
+        "  repositories: is missing",
+        "  packages: must hold strings",
+        '  version: must be an integer or "auto"',
+        "  ref: 'a b' is not the name of an OSTree ref",
+        "  users[0].id: is missing",
+    ]
+
+
+def test_a_base_without_its_kernel_is_refused(own_world: World) -> None:
+    treefile = own_world.path / "tree.toml"
+    treefile.write_text(treefile.read_text().replace('"tiny-kernel"', '"tiny-libc"'))
+    _, errors = compose(own_world, treefile, status=1)
+    assert "the tree has 0 kernels (none); it needs one" in errors
+
+
+def test_a_missing_repository_or_package_is_named(own_world: World) -> None:
+    treefile = own_world.path / "tree.toml"
+    text = treefile.read_text()
+    treefile.write_text(text.replace('["tiny"]', '["tiny", "else"]'))
+    assert "no such repository: else" in compose(own_world, treefile, status=1)[1]
+    treefile.write_text(text.replace('"tiny-libc"', '"no-1", "no-2"'))
+    errors = compose(own_world, treefile, status=1)[1]
+    assert "no-1, no-2" in errors
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "VERSION_ID=7\n"),
+        ("ID=x\n", "ID=x\nVERSION_ID=7\n"),
+        ('VERSION_ID="12"\nID=x\n', "VERSION_ID=7\nID=x\n"),
+    ],
+)
+def test_version_id_is_set_where_it_stands(before: str, after: str) -> None:
+    assert with_version_id(before, 7) == after
