@@ -14,12 +14,11 @@ from layer.accounts import read_accounts, with_owner
 from layer.errors import Conflict
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
-from layer.rpmfile.database import DATABASE_FILE, write_database
+from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
+from layer.rpmfile.database import write_database
 from layer.store.contract import ObjectStore
-from layer.store.trees import TreeEditor, lookup
+from layer.store.trees import TreeEditor
 
-# Where bases keep their rpm database: ours and Fedora Atomic's, then rpm's newer default.
-DATABASE_PATHS = ("usr/share/rpm", "usr/lib/sysimage/rpm")
 _CHUNK = 1 << 20
 
 
@@ -125,31 +124,6 @@ class _Merge:
                 return self._writers[path]
             path = path.rpartition("/")[0]
         return "the base"
-
-
-def database_path(store: ObjectStore, tree: Tree) -> str | None:
-    """The directory of the tree's rpm database, or None where it has none."""
-    for path in DATABASE_PATHS:
-        if isinstance(lookup(store, tree, f"{path}/{DATABASE_FILE}"), str):
-            return path
-    return None
-
-
-def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
-    """Copies the tree's rpm database into a directory below `destination`; None if it has none."""
-    path = database_path(store, tree)
-    checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
-    if not isinstance(checksum, str):
-        return None
-    folder = destination / "rpmdb"
-    folder.mkdir()
-    with (
-        store.open_file(checksum) as source,
-        (folder / DATABASE_FILE).open("wb") as copy,
-    ):
-        for chunk in iter(lambda: source.read(_CHUNK), b""):
-            copy.write(chunk)
-    return folder
 
 
 def record_packages(

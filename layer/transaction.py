@@ -12,7 +12,6 @@ from pathlib import Path
 
 from layer import bootplan, pipeline
 from layer.accounts import read_numbers
-from layer.assembly import extract_database
 from layer.change import Change, Leftover
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
@@ -36,6 +35,7 @@ from layer.model import (
     TreeDiff,
 )
 from layer.origin import Origin, format_origin
+from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
 from layer.solver.resolve import classify, resolve
 from layer.store.objects import OstreeStore

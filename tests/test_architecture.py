@@ -47,6 +47,7 @@ ROWS = {
         "importer",
         "accounts",
         "bootunits",
+        "rpmdb",
         "assembly",
         "overlay",
         "running",

@@ -1,0 +1,39 @@
+"""Where trees keep their rpm database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from layer.model import Tree
+from layer.rpmfile.database import DATABASE_FILE
+from layer.store.contract import ObjectStore
+from layer.store.trees import lookup
+
+# Ours and Fedora Atomic's, then rpm's newer default.
+DATABASE_PATHS = ("usr/share/rpm", "usr/lib/sysimage/rpm")
+_CHUNK = 1 << 20
+
+
+def database_path(store: ObjectStore, tree: Tree) -> str | None:
+    """The directory of the tree's rpm database, or None where it has none."""
+    for path in DATABASE_PATHS:
+        if isinstance(lookup(store, tree, f"{path}/{DATABASE_FILE}"), str):
+            return path
+    return None
+
+
+def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
+    """Copies the tree's rpm database into a directory below `destination`; None if it has none."""
+    path = database_path(store, tree)
+    checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
+    if not isinstance(checksum, str):
+        return None
+    folder = destination / "rpmdb"
+    folder.mkdir()
+    with (
+        store.open_file(checksum) as source,
+        (folder / DATABASE_FILE).open("wb") as copy,
+    ):
+        for chunk in iter(lambda: source.read(_CHUNK), b""):
+            copy.write(chunk)
+    return folder
