@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from layer import ids
+from layer.copies import Copies
 from layer.errors import PackageRefused
 from layer.model import PackageTree, Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.trees import TreeEditor, files_of, lookup
-
-_CHUNK = 1 << 20
 
 
 def read_accounts(store: ObjectStore, tree: Tree) -> ids.Accounts:
@@ -82,14 +80,20 @@ def share_accounts(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tu
     return write_text(store, tree, texts), tuple(sorted(texts))
 
 
-def resolve_owners(store: ObjectStore, tree: Tree, packages: Sequence[PackageTree]) -> Tree:
+def resolve_owners(
+    store: ObjectStore,
+    tree: Tree,
+    packages: Sequence[PackageTree],
+    copies: Copies | None = None,
+) -> Tree:
     """Gives files and directories the owners that their packages name.
 
-    Names are looked up in the tree itself. PackageRefused names every package,
-    path and missing user or group at once.
+    Names are looked up in the tree itself; modes stay, setuid bits included.
+    PackageRefused names every package, path and missing user or group at once.
     """
     accounts = read_accounts(store, tree)
     editor = TreeEditor(store, tree)
+    copies = copies or Copies(store)
     missing = []
     for package in sorted(packages, key=lambda p: p.nevra):
         for owner in package.owners:
@@ -99,7 +103,7 @@ def resolve_owners(store: ObjectStore, tree: Tree, packages: Sequence[PackageTre
             if gid is None:
                 missing.append(f"{package.nevra}: /{owner.path}: no group {owner.group}")
             if uid is not None and gid is not None:
-                _put_owner(store, editor, owner.path, uid, gid)
+                _put_owner(store, editor, copies, owner.path, (uid, gid))
     if missing:
         raise PackageRefused(
             "owners that nothing defines:\n  " + "\n  ".join(missing),
@@ -108,20 +112,16 @@ def resolve_owners(store: ObjectStore, tree: Tree, packages: Sequence[PackageTre
     return editor.write()
 
 
-def with_owner(store: ObjectStore, checksum: str, uid: int, gid: int) -> str:
-    """The same file with another owner; its mode, setuid bits included, stays."""
-    attributes = replace(store.read_file_attributes(checksum), uid=uid, gid=gid)
-    if stat.S_ISLNK(attributes.mode):
-        return store.write_file(attributes)
-    with store.open_file(checksum) as content:
-        return store.write_file(attributes, iter(lambda: content.read(_CHUNK), b""))
-
-
-def _put_owner(store: ObjectStore, editor: TreeEditor, path: str, uid: int, gid: int) -> None:
+def _put_owner(
+    store: ObjectStore, editor: TreeEditor, copies: Copies, path: str, owner: tuple[int, int]
+) -> None:
+    uid, gid = owner
     present = editor.lookup(path)
     if isinstance(present, Tree):
-        attributes = store.read_directory_attributes(present.attributes)
-        owned = replace(attributes, uid=uid, gid=gid)
+        folder = store.read_directory_attributes(present.attributes)
+        owned = replace(folder, uid=uid, gid=gid)
         editor.put_directory(path, store.write_directory_attributes(owned))
     elif present is not None:
-        editor.put_file(path, with_owner(store, present, uid, gid))
+        file = store.read_file_attributes(present)
+        if (file.uid, file.gid) != owner:
+            editor.put_file(path, copies.of(present, replace(file, uid=uid, gid=gid)))

@@ -7,16 +7,18 @@ directory that no package touches is not even read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from layer.accounts import read_accounts, with_owner
+from layer.accounts import read_accounts
+from layer.copies import Copies
 from layer.errors import Conflict
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
 from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
 from layer.rpmfile.database import write_database
 from layer.store.contract import ObjectStore
+from layer.store.selinux import label_of, with_label
 from layer.store.trees import TreeEditor
 
 _CHUNK = 1 << 20
@@ -30,14 +32,20 @@ class Merged:
     notes: tuple[str, ...]
 
 
-def merge(store: ObjectStore, base: Tree, packages: Sequence[PackageTree]) -> Merged:
+def merge(
+    store: ObjectStore,
+    base: Tree,
+    packages: Sequence[PackageTree],
+    copies: Copies | None = None,
+) -> Merged:
     """Puts the packages' files over the base.
 
-    The same path with the same content, mode and owner is one file; all else
-    that meets is a Conflict that names every path and its owners at once,
-    before anything is written. A directory of several keeps its first attributes.
+    The same path with the same content, mode and owner is one file, whatever
+    SELinux label the base's has; all else that meets is a Conflict that names
+    every path and its owners at once, before anything is written. A directory
+    of several keeps its first attributes.
     """
-    work = _Merge(store, base)
+    work = _Merge(store, base, copies or Copies(store))
     for package in sorted(packages, key=lambda p: p.nevra):
         work.add(package)
     if work.conflicts:
@@ -51,16 +59,19 @@ def merge(store: ObjectStore, base: Tree, packages: Sequence[PackageTree]) -> Me
 class _Merge:
     """The editor, and who put what into it."""
 
-    def __init__(self, store: ObjectStore, base: Tree) -> None:
+    def __init__(self, store: ObjectStore, base: Tree, copies: Copies) -> None:
         self.store = store
+        self.copies = copies
         self.editor = TreeEditor(store, base)
         self.conflicts: list[str] = []
         self.notes: list[str] = []
+        self._owners: dict[str, Mapping[str, tuple[str, str]]] = {}  # by package
         self._writers: dict[str, str] = {}  # of files, and of subtrees taken whole
         self._accounts = read_accounts(store, base)
 
     def add(self, package: PackageTree) -> None:
         owners = {o.path: (o.user, o.group) for o in package.owners}
+        self._owners[str(package.nevra)] = owners
         self._add_directory(package, owners, "", package.root)
 
     def _add_directory(
@@ -82,7 +93,7 @@ class _Merge:
                 self.editor.put_tree(path, child)
                 self._writers[path] = str(package.nevra)
             else:
-                if attributes != child.attributes:
+                if attributes != child.attributes and self._differ(attributes, child.attributes):
                     self.notes.append(
                         f"/{path}: {self._writer(path)} and {package.nevra} give it different "
                         "attributes; the first are kept"
@@ -102,17 +113,33 @@ class _Merge:
         elif present is None:
             self.editor.put_file(path, checksum)
             self._writers[path] = str(package.nevra)
-        elif present != self._owned(checksum, owners.get(path)):
+        elif not self._is_same(path, present, checksum, owners.get(path)):
             self._conflict(package, path, "different content, mode or owner")
 
-    def _owned(self, checksum: str, owner: tuple[str, str] | None) -> str:
-        """The file as it would be with its owner, where the base knows that owner."""
-        if owner is None:
-            return checksum
-        user, group = (self._accounts.users.get(owner[0]), self._accounts.groups.get(owner[1]))
-        if user is None or group is None:
-            return checksum
-        return with_owner(self.store, checksum, user, group)
+    def _is_same(
+        self, path: str, present: str, checksum: str, owner: tuple[str, str] | None
+    ) -> bool:
+        """Whether an imported file will be the one that is there, whatever label that has."""
+        writer = self._owners.get(self._writer(path))
+        if writer is not None:
+            return (present, writer.get(path)) == (checksum, owner)
+        users, groups = self._accounts.users, self._accounts.groups
+        there = self.store.read_file_attributes(present)
+        imported = self.store.read_file_attributes(checksum)
+        file = with_label(imported, label_of(there))
+        if owner is not None:
+            uid, gid = users.get(owner[0]), groups.get(owner[1])
+            if uid is None or gid is None:
+                return False
+            file = replace(file, uid=uid, gid=gid)
+        if file != there:
+            return False
+        return present == (checksum if file == imported else self.copies.of(checksum, file))
+
+    def _differ(self, present: str, other: str) -> bool:
+        """Whether two directories' attributes differ in more than the label."""
+        there, new = (self.store.read_directory_attributes(a) for a in (present, other))
+        return with_label(there, None) != with_label(new, None)
 
     def _conflict(self, package: PackageTree, path: str, what: str) -> None:
         self.conflicts.append(f"/{path}: {self._writer(path)} and {package.nevra}: {what}")

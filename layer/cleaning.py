@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
+from layer.copies import REFS as COPIES
 from layer.host import Host
 from layer.lock import base_of, read_lock, read_record
 
@@ -36,6 +37,7 @@ def _needed_refs(host: Host) -> Iterator[str]:
         if base_of(commit) is None:
             continue
         yield f"layer/derived/{commit.checksum}"
+        yield f"{COPIES}/{commit.checksum}"
         for package in read_lock(commit).packages:
             yield f"layer/pkg/{package.checksum}"
         for run in read_record(commit).runs:

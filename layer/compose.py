@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from layer import ids, pipeline
@@ -16,6 +17,7 @@ from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
+from layer.labelling import with_moved_labels
 from layer.lock import format_metadata
 from layer.model import (
     BaseState,
@@ -120,22 +122,21 @@ def compose_tree(
             previous_ids=dict(treefile.ids),
             reporter=reporter,
             before=nothing,
+            finish=partial(_finish, store, treefile, number),
         )
-        texts = _texts(store, assembled.tree, treefile, number)
-        tree = write_text(store, assembled.tree, texts)
-        complete = pipeline.with_texts(assembled, tree, [*texts, *own_paths(treefile)])
-        metadata = dict(format_metadata(replace(complete.lock, ids=()), complete.record))
+        metadata = dict(format_metadata(replace(assembled.lock, ids=()), assembled.record))
         metadata["version"] = str(number)
-        metadata |= _boot_metadata(store, tree, treefile)
+        metadata |= _boot_metadata(store, assembled.tree, treefile)
         checksum = store.write_commit(
-            tree,
+            assembled.tree,
             parent=parent,
             timestamp=epoch,
             subject=f"{treefile.ref} {number}",
             metadata=metadata,
         )
         store.set_ref(treefile.ref, checksum)
-    return Composed(treefile.ref, checksum, number, len(packages), (*complete.notes, *unscripted))
+        pipeline.keep_copies(store, assembled, treefile.ref)
+    return Composed(treefile.ref, checksum, number, len(packages), (*assembled.notes, *unscripted))
 
 
 def _read(file: Path) -> str:
@@ -244,8 +245,16 @@ def _with_headers(
         yield path, read_header(path), package.checksum
 
 
+def _finish(
+    store: ObjectStore, treefile: Treefile, number: int, tree: Tree
+) -> tuple[Tree, tuple[str, ...]]:
+    """The finished base, and the paths that layer itself wrote."""
+    texts = _texts(store, tree, treefile, number)
+    return write_text(store, tree, texts), (*texts, *own_paths(treefile))
+
+
 def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> dict[str, str]:
-    """What layer itself writes into a finished base: its version and its map of ids."""
+    """What layer itself writes into a base: its version, its map of ids, labels of /usr/etc."""
     accounts = read_accounts(store, tree)
     reserved = dict(treefile.ids)
     shipped = ids.Accounts(
@@ -255,6 +264,7 @@ def _texts(store: ObjectStore, tree: Tree, treefile: Treefile, number: int) -> d
     return {
         OS_RELEASE: with_version_id(read_text(store, tree, OS_RELEASE), number),
         ids.MAP_PATH: ids.format_map(shipped),
+        **with_moved_labels(store, tree),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from layer.errors import TriggerFailed
 from layer.model import Directory, DirectoryAttributes, FileAttributes, Tree
 from layer.store.contract import ObjectStore
+from layer.store.selinux import XATTR, label_of, with_label
 from layer.store.trees import EMPTY, TreeEditor, files_of, lookup
 from layer.triggers.globs import Glob, match
 
@@ -161,7 +162,8 @@ class _Reader:
     def _folder_change(self, old: Tree | None, folder: Path, path: str) -> Iterator[_Change]:
         info = folder.lstat()
         attributes = DirectoryAttributes(info.st_uid, info.st_gid, info.st_mode, _xattrs(folder))
-        if old is None or self._store.read_directory_attributes(old.attributes) != attributes:
+        known = self._store.read_directory_attributes(old.attributes) if old else None
+        if known is None or with_label(known, None) != attributes:
             kind = _Kind.MADE if old is None else _Kind.ALTERED
             yield _Change(path, kind, self._store.write_directory_attributes(attributes))
 
@@ -179,8 +181,26 @@ class _Reader:
         checksum = self._stored(file, info)
         if name in before.directories:
             yield _Change(path, _Kind.REMOVED)
-        if before.files.get(name) != checksum:
+        if not self._is_same(before.files.get(name), checksum):
             yield _Change(path, _Kind.FILE, checksum)
+
+    def _is_same(self, known: str | None, checksum: str) -> bool:
+        """Whether a file is the one that the tree has, whatever label that has."""
+        if known is None or known == checksum:
+            return known is not None
+        there = self._store.read_file_attributes(known)
+        if label_of(there) is None:
+            return False
+        attributes = self._store.read_file_attributes(checksum)
+        if with_label(there, None) != attributes:
+            return False
+        if stat.S_ISLNK(attributes.mode):
+            return True
+        with self._store.open_file(known) as one, self._store.open_file(checksum) as other:
+            while (chunk := one.read(_CHUNK)) == other.read(_CHUNK):
+                if not chunk:
+                    return True
+        return False
 
     def _stored(self, file: Path, info: os.stat_result) -> str:
         if info.st_nlink > 1 and info.st_ino in self._hardlinks:
@@ -260,11 +280,12 @@ def _is_marked_opaque(folder: Path) -> bool:
 
 
 def _xattrs(path: Path) -> tuple[tuple[bytes, bytes], ...]:
+    """Without what the overlay notes there, and without the label that this machine may give."""
     names = (os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False))
     return tuple(
         (name, os.getxattr(path, name, follow_symlinks=False))
         for name in sorted(names)
-        if not name.startswith(_OVERLAY_XATTRS)
+        if not name.startswith(_OVERLAY_XATTRS) and name != XATTR
     )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from layer import accounts, assembly, ids
 from layer.bootunits import add_boot_units
+from layer.copies import REFS as COPIES
+from layer.copies import Copies
 from layer.errors import TriggerFailed
+from layer.labelling import label
 from layer.lock import Lock, Record, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
@@ -25,6 +28,8 @@ from layer.triggers.order import digest, split_at_owners
 # What triggers take for the time. The same for every base, so that an output is found
 # again whatever base it was made on: 2020-01-01T00:00:00Z.
 TRIGGER_EPOCH = 1_577_836_800
+# Takes a tree; gives the next one, and the paths that layer wrote in it.
+Finish = Callable[[Tree], tuple[Tree, Sequence[str]]]
 LAYER = "layer"  # as the writer of files that come from no package and no trigger
 
 
@@ -42,12 +47,16 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A tree that is complete but for its commit, with the lock it follows from."""
+    """A tree that is complete but for its commit, with the lock it follows from.
+
+    `copies` is a commit that spares work next time, to be kept beside the tree's.
+    """
 
     tree: Tree
     lock: Lock
     record: Record
     notes: tuple[str, ...]
+    copies: str | None = None
 
 
 @contextmanager
@@ -81,15 +90,17 @@ def assemble(
     previous_ids: Mapping[str, int],
     reporter: Reporter,
     before: Tree | None = None,
+    finish: Finish | None = None,
 ) -> Assembled:
-    """Base, packages, triggers and rpm database to one tree; `triggers` are in their order.
+    """Base, packages, triggers, rpm database and labels to one tree; `triggers` are in order.
 
-    Triggers fire on what differs from `before`, which is the base if not said.
-    `epoch` (seconds) is the time of installation in the rpm database. Must be
-    called inside a transaction of the store.
+    Triggers fire on what differs from `before`, which is the base if not said, and that
+    is labelled. `epoch` (seconds) is the time of installation in the rpm database. `finish`
+    writes what else layer puts into the tree. Must be called inside a transaction of the store.
     """
     reporter.step("Merging")
-    merged = assembly.merge(store, base, packages)
+    copies = Copies.open(store)
+    merged = assembly.merge(store, base, packages, copies)
     tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
     has_numbers = tree != merged.tree
     before_owners, after_owners = split_at_owners(triggers)
@@ -105,7 +116,7 @@ def assemble(
     early = _folder(workshop.scratch, "early")
     first = fire(tree=tree, triggers=before_owners, scratch=early)
     tree, shared = accounts.share_accounts(store, base, first.tree)
-    owned = accounts.resolve_owners(store, tree, packages)
+    owned = accounts.resolve_owners(store, tree, packages, copies)
     late = _folder(workshop.scratch, "late")
     second = fire(tree=owned, triggers=after_owners, scratch=late)
     # No /etc of a machine is older than the base's own: only layers need the units.
@@ -114,16 +125,14 @@ def assemble(
     tree, database = assembly.record_packages(
         store, tree, packages, epoch=epoch, scratch=workshop.scratch
     )
-    ours = [*shared, *units, *database, *([ids.IDS_PATH] if has_numbers else [])]
+    tree, more = finish(tree) if finish else (tree, ())
+    ours = [*shared, *units, *database, *more, *([ids.IDS_PATH] if has_numbers else [])]
     written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
-    lock = Lock(
-        packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in packages)),
-        ids=tuple(sorted(exceptions.items())),
-        triggers=digest(triggers),
-        tools=tuple(sorted(tool_versions().items())),
-    )
     record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
-    return Assembled(tree, lock, record, merged.notes)
+    labels = _folder(workshop.scratch, "labels")
+    tree = label(store, base if before is None else None, tree, copies, labels)
+    lock = _lock(packages, exceptions, triggers)
+    return Assembled(tree, lock, record, merged.notes, copies.write())
 
 
 def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> str:
@@ -144,6 +153,7 @@ def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> st
         metadata=metadata,
     )
     keep(store, checksum, base.checksum)
+    keep_copies(store, assembled, checksum)
     return checksum
 
 
@@ -154,11 +164,21 @@ def keep(store: ObjectStore, checksum: str, base: str) -> None:
         store.set_ref(f"layer/derived/{checksum}", checksum)
 
 
-def with_texts(assembled: Assembled, tree: Tree, paths: Sequence[str]) -> Assembled:
-    """The same with another tree, in which layer itself wrote `paths`."""
-    written = {**dict(assembled.record.written), **dict.fromkeys(paths, LAYER)}
-    record = replace(assembled.record, written=tuple(sorted(written.items())))
-    return replace(assembled, tree=tree, record=record)
+def keep_copies(store: ObjectStore, assembled: Assembled, name: str) -> None:
+    """A ref that lets later trees find what this one's files were made of."""
+    if assembled.copies is not None:
+        store.set_ref(f"{COPIES}/{name}", assembled.copies)
+
+
+def _lock(
+    packages: Sequence[PackageTree], exceptions: Mapping[str, int], triggers: Sequence[Trigger]
+) -> Lock:
+    return Lock(
+        packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in packages)),
+        ids=tuple(sorted(exceptions.items())),
+        triggers=digest(triggers),
+        tools=tuple(sorted(tool_versions().items())),
+    )
 
 
 def _folder(scratch: Path, name: str) -> Path:
