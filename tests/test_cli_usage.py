@@ -248,7 +248,7 @@ def test_reading_verbs_need_no_root(open_machine: Machine) -> None:
             with_root = layer(
                 words[0],
                 *("--sysroot", str(open_machine.path)),
-                *("--repo-dir", str(open_machine.world.repo_dir)),
+                *repositories(open_machine, words[0]),
                 *words[1:],
             )
             assert as_nobody(open_machine, *words, status=0).stdout == with_root.stdout
