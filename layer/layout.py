@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from layer import tmpfiles
 from layer.model import Owner, PackageFile, PackageHeader
+from layer.words import printable
 
 HEADERS = "usr/lib/sysimage/packages"  # the packages' headers, one file each
 FACTORY = "usr/share/factory"  # tmpfiles.d(5), type C
@@ -163,15 +164,11 @@ def tmpfiles_path(name: str) -> str:
 
 
 def shown(path: str) -> str:
-    """A path as it can be read on one line: what is no UTF-8 or cannot be printed is escaped.
-
-    Of one that would fill the screen the middle is left out.
-    """
+    """A path as it can be read on one line; of one that would fill the screen, its two ends."""
     if len(path) > _LONGEST_SHOWN:
         half = _LONGEST_SHOWN // 2
         path = f"{path[:half]}\u2026{path[-half:]}"
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(path)
 
 
 def is_root(name: str) -> bool:

@@ -218,7 +218,10 @@ def _headers(
 
 def _read_fetched(package: Package, path: Path) -> PackageHeader:
     try:
-        return read_header(path)
+        header = read_header(path)
+        if header.nevra != package.nevra:
+            raise PackageRefused(f"the package says that it is {header.nevra}")
+        return header
     except PackageRefused as error:
         path.unlink(missing_ok=True)  # else it would be taken from the cache again
         raise PackageRefused(
@@ -294,8 +297,15 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
     downloads = host.cache / "packages"
     files = fetch_packages(change.to_fetch, host.repositories(), downloads, host.reporter)
     host.reporter.step(f"Importing {count(len(files), 'package')}")
-    with host.store.transaction():
-        import_packages(host.store, _as_planned(change, files))
+    try:
+        with host.store.transaction():
+            import_packages(host.store, _as_planned(change, files))
+    except PackageRefused as error:
+        # What is refused is refused for good; the others need not be fetched again.
+        for package, path in files.items():
+            if str(package.nevra) in error.message:
+                path.unlink(missing_ok=True)
+        raise
     return tuple(files.values())
 
 

@@ -16,3 +16,9 @@ def count(number: int, noun: str) -> str:
 def instant(seconds: int) -> str:
     """A time since the epoch, in UTC, such as `2024-02-29T12:00:00Z`."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def printable(text: str) -> str:
+    """Text as it can be shown on one line: what is no UTF-8 or cannot be printed is escaped."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

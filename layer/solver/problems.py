@@ -9,6 +9,7 @@ import solv
 
 from layer.errors import Unsolvable
 from layer.solver.pool import Offer
+from layer.words import printable
 
 _BASE_HINT = (
     "packages of the base stay as they are: ask for another version, or wait for a newer base"
@@ -39,7 +40,7 @@ def explain(
         for _solver, problems in solve_all():  # a Problem must not outlive its Solver
             for problem in problems:
                 facts = _Facts(offer, _rules(problem))
-                lines.update(_reasons(facts))
+                lines.update(map(printable, _reasons(facts)))
                 unmet.update(info.dep_id for info in facts.rules if info.type in _CAUSES)
         if unmet <= pretended:
             break

@@ -10,7 +10,7 @@ import stat
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -84,11 +84,23 @@ class OstreeStore:
             yield
             with translated("cannot commit the transaction"):
                 self.repo.commit_transaction(None)
+        except BaseException:
+            self._empty_staging()
+            raise
         finally:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
             self.repo.abort_transaction(None)
             self._directories.clear()
             self._attributes.clear()
+
+    def _empty_staging(self) -> None:
+        """Takes away what was written: libostree keeps it, and the next transaction commits it."""
+        for descriptor in Path("/proc/self/fd").iterdir():  # ours is the one that we hold open
+            with suppress(OSError):
+                folder = descriptor.readlink()
+                if folder.parent == self.path / "tmp" and folder.name.startswith("staging-"):
+                    for path in folder.iterdir():
+                        shutil.rmtree(path, ignore_errors=True)
 
     # --- commits and refs ---
 
