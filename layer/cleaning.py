@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from layer.copies import REFS as COPIES
+from layer.headers import headers_ref
 from layer.host import Host
 from layer.lock import base_of, read_lock, read_record
 
@@ -33,7 +34,9 @@ def clean_up(host: Host) -> int:
 def _needed_refs(host: Host) -> Iterator[str]:
     for deployment in host.sysroot.deployments():
         commit = host.store.read_commit(deployment.checksum)
-        yield f"layer/base/{base_of(commit) or commit.checksum}"
+        base = base_of(commit) or commit.checksum
+        yield f"layer/base/{base}"
+        yield headers_ref(base)
         if base_of(commit) is None:
             continue
         yield f"layer/derived/{commit.checksum}"

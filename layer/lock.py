@@ -24,6 +24,7 @@ from layer.errors import InvalidInput
 from layer.model import Commit, LockedPackage, Nevra, TriggerRun
 
 SCHEMA = 1
+LAYER = "layer"  # as the writer of files that come from no package and no trigger
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from layer.copies import REFS as COPIES
 from layer.copies import Copies
 from layer.errors import TriggerFailed
 from layer.labelling import label
-from layer.lock import Lock, Record, format_metadata
+from layer.lock import LAYER, Lock, Record, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
 from layer.rpmfile.database import tool_versions
@@ -30,7 +30,6 @@ from layer.triggers.order import digest, split_at_owners
 TRIGGER_EPOCH = 1_577_836_800
 # Takes a tree; gives the next one, and the paths that layer wrote in it.
 Finish = Callable[[Tree], tuple[Tree, Sequence[str]]]
-LAYER = "layer"  # as the writer of files that come from no package and no trigger
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from layer.change import Change
+from layer.layout import shown
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
+from layer.owners import OwnedPath
+from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.scriptlets import is_installing
 from layer.status import DeploymentState
 from layer.words import count, instant
@@ -46,6 +49,41 @@ def boot_plan(plan: BootPlan) -> str:
         for position, d in enumerate(plan.deployments)
     ]
     return "\n".join(["Boot order:", *table(rows)])
+
+
+def package_list(subject: str, packages: Sequence[ListedPackage]) -> str:
+    """The packages of a commit as rpm-ostree lists them, layers below a line of their own."""
+    lines = [f"ostree commit: {subject}"]
+    lines += [f" {package.nevra}" for package in packages if not package.is_layered]
+    layers = [f" {package.nevra}" for package in packages if package.is_layered]
+    return "\n".join([*lines, *(["layered:"] if layers else []), *layers])
+
+
+def package_diff(old: str, new: str, item: PackageDiff) -> str:
+    """What differs between two commits as rpm-ostree prints it, layers in groups of their own."""
+    lines = [f"ostree diff commit from: {old}", f"ostree diff commit to:   {new}"]
+    for is_layered in (False, True):
+        for name, changes in (
+            ("Upgraded", item.upgraded),
+            ("Downgraded", item.downgraded),
+            ("Rebuilt", item.rebuilt),
+            ("Removed", item.removed),
+            ("Added", item.added),
+        ):
+            chosen = [c for c in changes if c.is_layered is is_layered]
+            if chosen:
+                lines.append(f"Layers {name.lower()}:" if is_layered else f"{name}:")
+                lines += [f"  {_package_change(c)}" for c in chosen]
+    return "\n".join(lines)
+
+
+def owners(paths: Sequence[OwnedPath]) -> str:
+    """Each path with its owners."""
+    lines = []
+    for item in paths:
+        nobody = "no package" if item.is_directory else "no owner on record"
+        lines.append(f"{shown(item.path)}: {', '.join(map(str, item.owners)) or nobody}")
+    return "\n".join(lines)
 
 
 def size(number: int) -> str:
@@ -215,6 +253,13 @@ def _units(headers: Sequence[PackageHeader]) -> list[str]:
         and not stat.S_ISDIR(file.mode)
     )
     return [f"Units: {', '.join(units)}."] if units else []
+
+
+def _package_change(change: PackageChange) -> str:
+    if change.old is not None and change.new is not None:
+        old, new = change.old.nevra, change.new.nevra
+        return f"{old.name} {old.evr} -> {new.evr}" if old != new else str(new)
+    return str(change.either.nevra)
 
 
 def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:

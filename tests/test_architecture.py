@@ -40,6 +40,9 @@ ROWS = {
         "triggers",
         "status",
         "render",
+        "paths",
+        "packages",
+        "owners",
         "scriptlets",
         "contexts",
     ),
@@ -51,6 +54,8 @@ ROWS = {
         "labelling",
         "bootunits",
         "rpmdb",
+        "headers",
+        "ownership",
         "assembly",
         "overlay",
         "running",
@@ -60,7 +65,7 @@ ROWS = {
         "skeleton",
         "leftovers",
     ),
-    "whole": ("host", "transaction", "verbs", "cleaning", "trying", "compose"),
+    "whole": ("host", "transaction", "verbs", "cleaning", "trying", "compose", "querying"),
     "face": ("commands", "__main__"),
 }
 ROOMS = {room: place for place, rooms in enumerate(ROWS.values()) for room in rooms}

@@ -67,20 +67,48 @@ def tool_versions() -> Mapping[str, str]:
 
 def read_database(directory: Path) -> tuple[Nevra, ...]:
     """The packages that the database lists, sorted, without imported keys; writes nothing there."""
+    with connect(directory) as connection, intact(directory):
+        return tuple(sorted(_read(connection)))
+
+
+@contextmanager
+def connect(directory: Path) -> Iterator[sqlite3.Connection]:
+    """The database in a directory, for this room alone; writes nothing there.
+
+    Reading from it belongs into `intact`.
+    """
     path = directory / DATABASE_FILE
     if not path.is_file():
         raise NotFound(f"{directory} holds no {DATABASE_FILE}")
+    # rpm's own way would lock, and make files beside a database in WAL mode. Immutable
+    # means to SQLite: neither; but then it does not look into the log either.
+    mode = "ro&immutable=1"
     with ExitStack() as stack:
+        opened = path
         if _is_waiting(directory):
             # Opening it would write beside it.
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="layer-rpmdb-")))
             _copy(directory, scratch)
-            path = scratch / DATABASE_FILE
-        try:
-            found = sorted(_read(path))
-        except (sqlite3.Error, rpm.error, TypeError, LayerError) as error:
-            raise StoreError(f"{path} is no intact rpm database: {error}") from error
-    return tuple(found)
+            opened, mode = scratch / DATABASE_FILE, "ro"
+        with intact(directory):
+            url = f"file:{quote(str(opened))}?mode={mode}"
+            connection = stack.enter_context(closing(sqlite3.connect(url, uri=True)))
+        yield connection
+
+
+@contextmanager
+def intact(directory: Path) -> Iterator[None]:
+    """StoreError where reading shows that the database in a directory is not intact."""
+    try:
+        yield
+    except (sqlite3.Error, rpm.error, TypeError, LayerError) as error:
+        path = directory / DATABASE_FILE
+        raise StoreError(f"{path} is no intact rpm database: {error}") from error
+
+
+def is_package(header: Any) -> bool:
+    """Whether one of rpm's header objects in a database is a package: imported keys are not."""
+    return bool(header["name"] != _KEY)
 
 
 def write_database(
@@ -120,15 +148,11 @@ def _is_waiting(directory: Path) -> bool:
     return log.is_file() and log.stat().st_size > 0
 
 
-def _read(path: Path) -> Iterator[Nevra]:
-    # rpm's own way would lock, and make files beside a database in WAL mode. Immutable
-    # means to SQLite: neither; but then it does not look into the log either.
-    mode = "ro" if _is_waiting(path.parent) else "ro&immutable=1"
-    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)) as connection:
-        for (blob,) in connection.execute("SELECT blob FROM Packages"):
-            header = rpm.hdr(blob)
-            if header["name"] != _KEY:
-                yield read_nevra(header)
+def _read(connection: sqlite3.Connection) -> Iterator[Nevra]:
+    for (blob,) in connection.execute("SELECT blob FROM Packages"):
+        header = rpm.hdr(blob)
+        if is_package(header):
+            yield read_nevra(header)
 
 
 def _count(path: Path) -> int:

@@ -1,0 +1,103 @@
+"""Packages as the rpm database keeps them: their headers, and which of them claims a path."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+import rpm
+
+from layer.model import Nevra, PackageFile, PackageHeader
+from layer.rpmfile.database import connect, intact, is_package
+from layer.rpmfile.header import parse_header, read_nevra
+
+# rpm/lib/rpmlead.c: magic, format 3.0, a binary package, architecture, name, system, header-style
+# signature. rpm reads the magic alone.
+_LEAD = struct.Struct(">4sBBhh66shh16x")
+_MAGIC = b"\x8e\xad\xe8\x01\0\0\0\0"  # of a header; rpm/lib/header.c
+_ENTRY = struct.Struct(">IIiI")  # tag, type, offset, count
+_STRING, _BIN = 6, 7
+_SIGNATURES = 62  # RPMTAG_HEADERSIGNATURES, the region tag of a signature header
+_IMMUTABLE = 63  # RPMTAG_HEADERIMMUTABLE: the header as the package had it
+# What vouches for the header alone: RPMSIGTAG_DSA, _RSA, _SHA1, _SHA256. The rest is about a
+# payload, which is not there.
+_VOUCHERS = ((267, _BIN), (268, _BIN), (269, _STRING), (273, _STRING))
+
+
+class StoredPackages:
+    """The packages of an open database; imported keys are none."""
+
+    def __init__(self, connection: Connection, directory: Path) -> None:
+        self._connection = connection
+        self._directory = directory
+        self._read: dict[int, tuple[PackageHeader, dict[str, PackageFile]] | None] = {}
+
+    def headers(self) -> Iterator[tuple[Nevra, bytes]]:
+        """Each package as a file that ends with its header, which rpm can read.
+
+        The header is the package's own, byte for byte; of the signature is kept what
+        vouches for it; the lead is new.
+        """
+        with intact(self._directory):
+            for (blob,) in self._connection.execute("SELECT blob FROM Packages ORDER BY hnum"):
+                header = rpm.hdr(blob)
+                if is_package(header):
+                    yield read_nevra(header), _as_file(header)
+
+    def claims(self, paths: Iterable[str]) -> tuple[tuple[PackageHeader, PackageFile], ...]:
+        """The packages that list one of these absolute paths, and what they say of it."""
+        found = []
+        with intact(self._directory):
+            for path in dict.fromkeys(paths):
+                for number in self._listing(path.rpartition("/")[2]):
+                    package = self._package(number)
+                    if package is not None and path in package[1]:
+                        found.append((package[0], package[1][path]))
+        return tuple(found)
+
+    def _listing(self, basename: str) -> list[int]:
+        query = "SELECT DISTINCT hnum FROM Basenames WHERE key = ? ORDER BY hnum"
+        return [number for (number,) in self._connection.execute(query, (basename,))]
+
+    def _package(self, number: int) -> tuple[PackageHeader, dict[str, PackageFile]] | None:
+        if number not in self._read:
+            query = self._connection.execute("SELECT blob FROM Packages WHERE hnum = ?", (number,))
+            header = rpm.hdr(query.fetchone()[0])
+            self._read[number] = None
+            if is_package(header):
+                parsed = parse_header(_as_file(header), str(read_nevra(header)))
+                self._read[number] = (parsed, {file.path: file for file in parsed.files})
+        return self._read[number]
+
+
+@contextmanager
+def open_stored(directory: Path) -> Iterator[StoredPackages]:
+    """The packages of the database in a directory; reading them is a StoreError if it is broken."""
+    with connect(directory) as connection:
+        yield StoredPackages(connection, directory)
+
+
+def _as_file(header: Any) -> bytes:
+    signature = _signature(header)
+    name = str(header["nvr"]).encode()[:65]
+    lead = _LEAD.pack(b"\xed\xab\xee\xdb", 3, 0, 0, 1, name, 1, 5)
+    padding = b"\0" * (-len(signature) % 8)
+    return lead + signature + padding + _MAGIC + bytes(header[_IMMUTABLE])
+
+
+def _signature(header: Any) -> bytes:
+    index, store = b"", b""
+    for tag, kind in _VOUCHERS:
+        value = header[tag]
+        if value:
+            data = value.encode() + b"\0" if kind == _STRING else bytes(value)
+            index += _ENTRY.pack(tag, kind, len(store), 1 if kind == _STRING else len(data))
+            store += data
+    count = len(index) // _ENTRY.size + 1
+    region = _ENTRY.pack(_SIGNATURES, _BIN, len(store), _ENTRY.size)
+    store += _ENTRY.pack(_SIGNATURES, _BIN, -count * _ENTRY.size, _ENTRY.size)
+    return _MAGIC + struct.pack(">II", count, len(store)) + region + index + store
