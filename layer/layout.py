@@ -47,6 +47,7 @@ class Rule:
 RULES = (
     Rule("usr/local", Fate.REFUSED, "", "/usr/local is a link into /var, the machine's own"),
     Rule(HEADERS, Fate.REFUSED, "", "the headers of packages are kept there"),
+    Rule(HEADERS[4:], Fate.REFUSED, "", "/lib is a link to where headers are kept"),
     Rule("usr", Fate.TREE, "usr", "the place of the system"),
     Rule("bin", Fate.TREE, "usr/bin", "usr-merge: /bin is a link"),
     Rule("sbin", Fate.TREE, "usr/sbin", "usr-merge: /sbin is a link"),

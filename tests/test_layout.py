@@ -64,6 +64,7 @@ def paths(placement: Placement) -> dict[str, str]:
         ("/etcetera", None),
         ("/usr/local/bin/x", None),
         ("/usr/lib/sysimage/packages/x.rpm", None),
+        ("/lib/sysimage/packages/x.rpm", None),
         ("/srv/x", None),
         ("/home/x", None),
         ("/root/.x", None),
