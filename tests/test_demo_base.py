@@ -16,6 +16,7 @@ from layer import verbs
 from layer.compose import compose_and_publish
 from layer.lock import read_lock, read_record
 from layer.model import LockedPackage
+from layer.owners import OwnerKind
 from layer.report import SILENT
 from layer.sandbox import SandboxOptions
 from layer.store.files import read_text
@@ -24,6 +25,7 @@ from layer.store.sysroot import initialize
 from testdata.distro.boot import boot_sysroot
 from testdata.distro.build import DemoRepository, ensure_demo
 from tests.elsewhere import CLOCK
+from tests.ownership import check_owners
 from tests.world import Machine, World, layer, ostree, remove, served, write_repo_file
 
 # One base serves them all, so they run in one process.
@@ -178,6 +180,14 @@ def test_database_lists_base_and_layers_and_is_only_read(
     listed = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()
     assert set(listed) == {*demo.base, *SYNTHETIC, "strace", "libunwind8"}
     assert {file.name: file.read_bytes() for file in database.iterdir()} == before
+
+
+def test_every_path_has_one_owner(plain: Machine) -> None:
+    store = plain.host().store
+    for checksum in (plain.pending().checksum, plain.world.base.checksum):
+        found = check_owners(store, store.read_commit(checksum))
+        assert set(found) == set(OwnerKind)
+        assert found[OwnerKind.PACKAGE] > 5000
 
 
 def test_another_glibc_is_refused_with_both_versions(
