@@ -1,4 +1,4 @@
-.PHONY: setup test demo lint clean
+.PHONY: setup test test-import bench-import demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -7,6 +7,13 @@ setup:
 
 test: setup
 	@$(PYTHON) -m pytest $(PYTEST)
+
+# Against rpm, the full set too where it is built: python -m testdata.distro.build --set full
+test-import: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_import_fidelity.py $(PYTEST)
+
+bench-import: setup
+	@$(PYTHON) -m tests.bench.import $(BENCH)
 
 demo: setup
 	@$(PYTHON) -m testdata.distro.demo $(if $(BOOT),--boot)

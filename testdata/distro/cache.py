@@ -16,7 +16,7 @@ import zstandard
 from testdata.distro.configuration import HERE
 
 # Sources here that no byte of a repository comes from.
-NOT_INPUTS = ("boot.py", "demo.py", "forge.py", "hostile*.py", "tiny.py", "__pycache__")
+NOT_INPUTS = ("boot.py", "demo.py", "forge.py", "hostile*.py", "large.py", "tiny.py", "__pycache__")
 
 
 def default_cache() -> Path:
