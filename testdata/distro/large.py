@@ -16,7 +16,7 @@ from testdata.distro.rpmheader import Region, Tag, Value, encode_header
 from testdata.distro.rpmspec import BUILD_TIME
 
 LARGE_FILE = "/usr/share/large/data"
-_PIECE = 1 << 20
+_PIECE = 1 << 16  # so that a compressor sees it again
 _SIZE_FIELD = slice(54, 62)  # of a newc header: the seventh number of eight digits
 _SHA256 = 8
 
