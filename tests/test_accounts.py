@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def with_user(package: str, user: str, version: str = "1") -> RpmSpec:
     )
 
 
+@functools.cache
 def colliding_names(count: int) -> list[str]:
     """Names whose natural number is one and the same, sorted."""
     wanted: dict[int, list[str]] = {}

@@ -24,7 +24,9 @@ from layer.lock import Lock
 from layer.model import Request, RequestKind
 from layer.origin import Origin, OstreeRef, with_requests
 from layer.store.sysroot import initialize as initialize_sysroot
-from testdata.distro.tiny import FileSpec, tiny_rpm
+from testdata.distro.tiny import FileSpec, RpmSpec, tiny_rpm
+from tests.policy import local_contexts_package, policy_package
+from tests.test_accounts import colliding_names
 from tests.world import REF, STATEROOT, Machine, World, base_packages, make_world, ostree, remove
 
 _MEMORY = Path("/dev/shm")
@@ -33,20 +35,21 @@ NAMES = ("apple", "pear", "daemon", "web", "suid", "old-and-new", "omega", "alph
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "4"))
 
 
-def more_users(version: str):
-    """Packages whose users compete for numbers, so that exceptions come about."""
-    lines = "".join(f"u {name} -\n" for name in ("omega", "alfa", f"v{version}"))
+def more_users(version: str) -> tuple[RpmSpec, ...]:
+    """Packages whose users meet on one number, so that exceptions come about."""
+    first, *others = colliding_names(3)
+    lines = "".join(f"u {name} -\n" for name in (*others, f"v{version}"))
     return (
         tiny_rpm(
             "omega",
             FileSpec("/usr/lib/sysusers.d/omega.conf", lines.encode()),
-            FileSpec("/usr/bin/omega", b"o", user="omega", group="alfa"),
+            FileSpec("/usr/bin/omega", b"o", user=others[0], group=others[1]),
             version=version,
         ),
         tiny_rpm(
             "alpha-too",
-            FileSpec("/usr/lib/sysusers.d/alpha-too.conf", b"u aaaa -\n"),
-            FileSpec("/usr/bin/alpha-too", b"a", user="aaaa", group="aaaa"),
+            FileSpec("/usr/lib/sysusers.d/alpha-too.conf", f"u {first} -\n".encode()),
+            FileSpec("/usr/bin/alpha-too", b"a", user=first, group=first),
             version=version,
         ),
     )
@@ -78,6 +81,9 @@ def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> 
 class AnyHistory(RuleBasedStateMachine):
     """Verbs in any order on one machine."""
 
+    more_of_base: tuple[RpmSpec, ...] = ()
+    more_to_layer: tuple[RpmSpec, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
@@ -90,8 +96,8 @@ class AnyHistory(RuleBasedStateMachine):
         self.stack.callback(shutil.rmtree, path)
         self.stack.callback(lambda: remove([path / "machine"]))
         (path / "world").mkdir()
-        self.world = self.stack.enter_context(make_world(path / "world"))
-        self.world.publish(*more_users("1"))
+        self.world = self.stack.enter_context(make_world(path / "world", *self.more_of_base))
+        self.world.publish(*more_users("1"), *self.more_to_layer)
         self.machine = self.world.machine(path / "machine")
         self.versions = itertools.count(2)
 
@@ -102,8 +108,10 @@ class AnyHistory(RuleBasedStateMachine):
         host = self.machine.host()
         return [r.text for r in host.origin(host.require_pending()).requests]
 
-    @rule(names=st.sets(st.sampled_from(NAMES), min_size=1, max_size=4))
-    def install(self, names: set[str]) -> None:
+    @rule(data=st.data())
+    def install(self, data: st.DataObject) -> None:
+        known = [*NAMES, *(spec.name for spec in self.more_to_layer)]
+        names = data.draw(st.sets(st.sampled_from(known), min_size=1, max_size=4))
         self.machine.apply(lambda host: verbs.install(host, sorted(names), idempotent=True))
 
     @rule(data=st.data())
@@ -158,3 +166,16 @@ AnyHistory.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestAnyHistory = AnyHistory.TestCase
+
+
+class AnyHistoryWithLabels(AnyHistory):
+    """The same where the base has an SELinux policy, and a layer may change it."""
+
+    more_of_base = (policy_package(),)
+    more_to_layer = (local_contexts_package(),)
+
+
+AnyHistoryWithLabels.TestCase.settings = settings(
+    AnyHistory.TestCase.settings, max_examples=EXAMPLES // 2, stateful_step_count=6
+)
+TestAnyHistoryWithLabels = AnyHistoryWithLabels.TestCase
