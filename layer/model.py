@@ -12,7 +12,8 @@ from typing import Self
 from layer.errors import InvalidInput
 
 _NEVRA = re.compile(
-    r"(?P<name>[^/\s]+)-(?:(?P<epoch>\d+):)?(?P<version>[^-/\s]+)-(?P<release>[^-/\s]+)"
+    r"(?P<name>[^/\s]+)-(?:(?P<epoch>[0-9]{1,10}):)?"
+    r"(?P<version>[^-/:\s]+)-(?P<release>[^-/:\s]+)"
     r"\.(?P<arch>[^.\-/\s]+)"
 )
 

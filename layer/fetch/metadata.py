@@ -13,7 +13,8 @@ from pathlib import Path
 import librepo
 
 from layer.config import is_safe_href
-from layer.errors import RepositoryError
+from layer.errors import InvalidInput, RepositoryError
+from layer.fetch.markup import check_markup
 from layer.fetch.transfer import (
     CHECKSUMS,
     Download,
@@ -27,6 +28,8 @@ from layer.model import Repository, RepositoryMetadata
 from layer.report import Reporter
 
 _REPOMD = "repodata/repomd.xml"
+_LARGEST_REPOMD = 4 << 20  # bytes
+_LARGEST = 4 << 30  # bytes, of any other file
 _KINDS = ("primary", "filelists")
 # Compressions that this libsolv reads; it goes by the file's name.
 _NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
@@ -83,9 +86,12 @@ def _update_cache(
     repository: Repository, directory: Path, scratch: Path, reporter: Reporter
 ) -> RepositoryMetadata:
     new_repomd = scratch / "new-repomd.xml"
-    repomd = Download(repository, _REPOMD, f"{repository.id}: repomd.xml", new_repomd)
+    repomd = Download(
+        repository, _REPOMD, f"{repository.id}: repomd.xml", new_repomd, end=_LARGEST_REPOMD
+    )
     perform([repomd], reporter)
     raise_failures([repomd])
+    _check(repository, _REPOMD, new_repomd)
     records = _read_repomd(repository, new_repomd, scratch)
     missing = [record for record in records if not _matches(directory / record.cache_name, record)]
     downloads = [
@@ -97,11 +103,14 @@ def _update_cache(
             checksum_type=record.checksum_type,
             checksum=record.checksum,
             size=record.size,
+            end=(record.size or _LARGEST) + 1,  # and no more, whatever the server sends
         )
         for record in missing
     ]
     perform(downloads, reporter)
     raise_failures(downloads)
+    for record in missing:
+        _check(repository, record.href, scratch / record.cache_name)
     for record in missing:
         (scratch / record.cache_name).replace(directory / record.cache_name)
     new_repomd.replace(directory / "repomd.xml")
@@ -110,6 +119,13 @@ def _update_cache(
         if path.name not in wanted and path.is_file():
             path.unlink()
     return _metadata(repository, directory, records)
+
+
+def _check(repository: Repository, href: str, path: Path) -> None:
+    try:
+        check_markup(path)
+    except InvalidInput as error:
+        raise broken(repository, f"{href} {error.message}") from error
 
 
 def _read_repomd(repository: Repository, repomd: Path, scratch: Path) -> tuple[_Record, ...]:
@@ -142,6 +158,8 @@ def _record(repository: Repository, kind: str, listed: Mapping[str, object]) -> 
         raise broken(repository, f"{_REPOMD} names a file outside of the repository: {href!r}")
     if checksum_type not in CHECKSUMS or not re.fullmatch(r"[0-9a-f]+", checksum):
         raise broken(repository, f"{_REPOMD} has no strong checksum for {href}: {checksum_type}")
+    if not isinstance(size, int) or not 0 <= size <= _LARGEST:
+        raise broken(repository, f"{_REPOMD} says no size of {href} that it could have: {size}")
     if name is None:
         raise broken(repository, f"{href} is compressed in a way that layer cannot read")
     return _Record(
@@ -149,7 +167,7 @@ def _record(repository: Repository, kind: str, listed: Mapping[str, object]) -> 
         href,
         checksum_type,
         checksum,
-        size if isinstance(size, int) else 0,
+        size,
         f"{checksum}-{kind}{name[1]}",
     )
 

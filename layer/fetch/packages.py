@@ -20,12 +20,12 @@ from layer.fetch.transfer import (
 )
 from layer.model import Package, Repository
 from layer.report import Reporter
+from layer.rpmfile.index import LARGEST as LARGEST_HEADER
 
 _LEAD = 96  # bytes of an RPM's lead; the signature header follows
 _LEAD_MAGIC = b"\xed\xab\xee\xdb"
 _INTRO = 16  # bytes of a header's intro: magic, reserved, number of index entries, bytes of data
 _INTRO_MAGIC = b"\x8e\xad\xe8\x01"
-_HEADER_LIMIT = 64 << 20  # bytes; far above any real header
 _HEADER_GUESS = 64 << 10  # bytes to begin with where metadata do not say
 
 
@@ -79,7 +79,8 @@ def fetch_headers(
     with scratch_in(cache) as scratch:
         for package, download in plan.items():
             download.destination = scratch / package.checksum
-            download.end = package.header_range[1] or _HEADER_GUESS
+            claimed = package.header_range[1] or _HEADER_GUESS
+            download.end = min(claimed, LARGEST_HEADER)
         _perform_headers(list(plan.values()), reporter)
         for package, download in plan.items():
             download.destination.replace(found[package])
@@ -153,7 +154,11 @@ def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> Non
             start = download.destination.read_bytes()
             needed = _needed_bytes(start)
             if needed < 0 or len(start) < min(needed, download.end):
-                raise broken(download.repository, f"{download.path} is no RPM package")
+                raise broken(
+                    download.repository,
+                    f"{download.path} is no RPM package, "
+                    f"or one with a header of more than {LARGEST_HEADER >> 20} MB",
+                )
             if len(start) < needed:
                 download.end = needed
                 short.append(download)
@@ -174,7 +179,7 @@ def _needed_bytes(start: bytes) -> int:
         if len(start) < end + _INTRO:
             return end + _INTRO
         magic, entries, size = struct.unpack_from(">4s4xII", start, end)
-        if magic != _INTRO_MAGIC or 16 * entries + size > _HEADER_LIMIT:
+        if magic != _INTRO_MAGIC or 16 * entries + size > LARGEST_HEADER:
             return -1
         end += _INTRO + 16 * entries + size
         end += -end % padding

@@ -16,6 +16,7 @@ from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.layout import shown
 from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
 from layer.rpmfile.index import LARGEST, check_index, claimed_size
+from layer.solver.conditions import check_condition
 
 # rpm prints what it finds wrong to stderr by itself; our exceptions say it.
 rpm.setVerbosity(rpm.RPMLOG_EMERG)
@@ -55,6 +56,17 @@ _TRIGGERS = ("trigger", "filetrigger", "transfiletrigger")
 # RPMSENSE_TRIGGERIN and its like. rpm's own words for them (`triggertype`), like all tags that it
 # computes instead of reading them, end the process on a header made to do so.
 _TRIGGER_KINDS = ((1 << 16, "in"), (1 << 17, "un"), (1 << 18, "postun"), (1 << 25, "prein"))
+_RELATIONS = (
+    "provide",
+    "require",
+    "conflict",
+    "obsolete",
+    "recommend",
+    "suggest",
+    "supplement",
+    "enhance",
+    "order",
+)
 _SENSES = ((rpm.RPMSENSE_LESS, "<"), (rpm.RPMSENSE_GREATER, ">"), (rpm.RPMSENSE_EQUAL, "="))
 
 
@@ -106,6 +118,9 @@ def _read(descriptor: int, name: str) -> PackageHeader:
     blob = os.pread(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), 0)
     with _translated(name):
         check_index(blob)
+        for family in _RELATIONS:
+            for name in header[f"{family}name"]:
+                check_condition(name)
         nevra = read_nevra(header)
         return PackageHeader(
             nevra=nevra,

@@ -6,32 +6,18 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import rpm
-
 from layer.errors import NotFound, PackageRefused
 from layer.layout import shown
 from layer.model import PackageFile, PackageHeader
 from layer.rpmfile.cpio import Entry, Reader
+from layer.rpmfile.stream import CODECS, decompressed
 
 _CHUNK = 1 << 18  # bytes
-
-# What PAYLOADCOMPRESSOR may say. rpm reads a name that it does not know as if it were
-# uncompressed, so that only these may reach it.
-_CODECS = {
-    "gzip": "gzip",
-    "bzip2": "bzip2",
-    "lzma": "lzma",
-    "xz": "xz",
-    "zstd": "zstd",
-    "none": "ufdio",
-    "ufdio": "ufdio",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +69,10 @@ def _check_digests(file: Any, path: Path, header: PackageHeader, checksum: str |
 
 
 def _read_archive(file: Any, header: PackageHeader) -> Iterator[PayloadFile]:
-    codec = _CODECS.get(header.payload_codec)
-    if codec is None:
+    if header.payload_codec not in CODECS:
         name = shown(header.payload_codec)
         raise PackageRefused(f"{header.nevra}: payload compression {name} is unknown")
-    with closing(rpm.fd(file.fileno(), "r")) as raw, closing(rpm.fd(raw, "r", codec)) as stream:
-
-        def read(size: int) -> bytes:
-            data: bytes = stream.read(size)
-            return data
-
+    with decompressed(file.fileno(), header.payload_codec) as read:
         yield from _Unpacking(header, Reader(str(header.nevra), read, _CHUNK)).run()
 
 

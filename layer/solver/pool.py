@@ -13,12 +13,15 @@ import solv
 
 from layer.config import is_base_url, is_safe_href
 from layer.errors import InvalidInput, RepositoryError, StoreError
+from layer.layout import shown
 from layer.model import BaseState, LockedPackage, Nevra, Package, Repository, RepositoryMetadata
 
 PRETENDED = "layer:pretended"
 SOURCE_ARCHES = ("src", "nosrc")
-_EVR = re.compile(r"(?:(\d+):)?(.*)-([^-]*)", re.DOTALL)
+_EVR = re.compile(r"(?:([0-9]{1,10}):)?(.*)-([^-]*)", re.DOTALL)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_NEVRA = 220  # characters; no package that is longer can be imported
+_LARGEST = 1 << 40  # bytes; what metadata say beyond is no size
 _MAGIC = {
     ".gz": b"\x1f\x8b",
     ".xz": b"\xfd7zXZ\x00",
@@ -127,8 +130,9 @@ def nevra(solvable: solv.XSolvable) -> Nevra:
     if found is None:
         raise InvalidInput(f"not a package's version: {solvable.evr!r}")
     result = Nevra(solvable.name, int(found[1] or 0), found[2], found[3], solvable.arch)
-    if Nevra.parse(str(result)) != result:
-        raise InvalidInput(f"not a package's NEVRA: {str(result)!r}")
+    text = str(result)
+    if len(text) > _LONGEST_NEVRA or not text.isprintable() or Nevra.parse(text) != result:
+        raise InvalidInput(f"not a package's NEVRA: {text[:_LONGEST_NEVRA]!r}")
     return result
 
 
@@ -153,10 +157,13 @@ def package(offer: Offer, solvable: solv.XSolvable) -> Package:
         raise _broken(repository, error.message) from error
     if not _SHA256.fullmatch(checksum):
         raise _broken(repository, f"{name} comes without a SHA-256 checksum")
+    size = int(source.lookup_num(solv.SOLVABLE_DOWNLOADSIZE))
+    if max(size, _size(source)) > _LARGEST:
+        raise _broken(repository, f"{name} comes with a size that no package has")
     return Package(
         nevra=name,
         checksum=checksum,
-        size=int(source.lookup_num(solv.SOLVABLE_DOWNLOADSIZE)),
+        size=size,
         installed_size=_size(source),
         repository=repository.id,
         location=_location(source, repository, name),
@@ -182,7 +189,8 @@ def _location(solvable: solv.XSolvable, repository: Repository, name: Nevra) -> 
     href, _ = solvable.lookup_location()
     base = solvable.lookup_str(solv.SOLVABLE_MEDIABASE)
     if not href or not is_safe_href(href) or (base and not is_base_url(base)):
-        raise _broken(repository, f"{name} lies outside of the repository: {base or ''}{href}")
+        where = shown(f"{base or ''}{href or ''}")
+        raise _broken(repository, f"{name} lies outside of the repository: {where}")
     return f"{base.rstrip('/')}/{href}" if base else str(href)
 
 
