@@ -25,6 +25,7 @@ PLACES = tiny_rpm(
     FileSpec("/boot/places.img", b"boot"),
     FileSpec("/var/lib/places/it's here", b"var"),
     FileSpec("/etc/ld.so.cache", ghost=True),
+    FileSpec("/usr/bin/suid", ghost=True),  # the name alone: it is the package `suid` that has it
 )
 TWINS = [tiny_rpm(f"twin-{n}", FileSpec("/usr/share/twin", b"same")) for n in "ab"]
 
@@ -62,6 +63,7 @@ def test_every_path_of_a_derived_commit_has_one_owner(layered: Machine) -> None:
             "places-1-1.noarch",
             "/var/lib/places/it's here",
         ),
+        ("usr/bin/suid", "package", "suid-1-1.x86_64", "/usr/bin/suid"),
         ("usr/share/twin", "package", "twin-a-1-1.noarch", "/usr/share/twin"),
         ("usr/etc/tiny.conf", "package", "tiny-release-1-1.x86_64", "/etc/tiny.conf"),
         ("usr/etc/passwd", "trigger", "sysusers", "/etc/passwd"),
