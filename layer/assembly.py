@@ -11,10 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layer.accounts import read_accounts
+from layer.conflicts import (
+    DIFFERENT,
+    DIRECTORY_OVER_FILE,
+    FILE_OVER_DIRECTORY,
+    conflict,
+    line,
+    owner_in,
+)
 from layer.copies import Copies
-from layer.errors import Conflict
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
+from layer.ownership import Ownership, open_packages
+from layer.paths import user_path
 from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
 from layer.rpmfile.database import write_database
 from layer.store.contract import ObjectStore
@@ -49,11 +58,20 @@ def merge(
     for package in sorted(packages, key=lambda p: p.nevra):
         work.add(package)
     if work.conflicts:
-        raise Conflict(
-            "these paths have two owners:\n  " + "\n  ".join(sorted(work.conflicts)),
-            "leave out one of the packages",
-        )
+        raise conflict(_named(store, base, work.conflicts))
     return Merged(work.editor.write(), tuple(sorted(work.notes)))
+
+
+def _named(
+    store: ObjectStore, base: Tree, conflicts: Sequence[tuple[str, str, str, str]]
+) -> list[str]:
+    """The conflicts in words, with the package of the base whose each path is."""
+    with open_packages(store, base) as stored:
+        ownership = Ownership(stored, {}, {}, frozenset())
+        return [
+            line(path, first or owner_in(ownership, path), second, what)
+            for path, first, second, what in conflicts
+        ]
 
 
 class _Merge:
@@ -63,7 +81,7 @@ class _Merge:
         self.store = store
         self.copies = copies
         self.editor = TreeEditor(store, base)
-        self.conflicts: list[str] = []
+        self.conflicts: list[tuple[str, str, str, str]] = []  # path, writer, package, reason
         self.notes: list[str] = []
         self._owners: dict[str, Mapping[str, tuple[str, str]]] = {}  # by package
         self._writers: dict[str, str] = {}  # of files, and of subtrees taken whole
@@ -88,15 +106,15 @@ class _Merge:
             path = prefix + name
             attributes = self.editor.directory_attributes(path)
             if self.editor.file(path):
-                self._conflict(package, path, "a directory over a file")
+                self._conflict(package, path, DIRECTORY_OVER_FILE)
             elif attributes is None:
                 self.editor.put_tree(path, child)
                 self._writers[path] = str(package.nevra)
             else:
                 if attributes != child.attributes and self._differ(attributes, child.attributes):
                     self.notes.append(
-                        f"/{path}: {self._writer(path)} and {package.nevra} give it different "
-                        "attributes; the first are kept"
+                        f"{user_path(path)}: {self._writer(path) or 'the base'} and "
+                        f"{package.nevra} give it different attributes; the first are kept"
                     )
                 self._add_directory(package, owners, path + "/", child)
 
@@ -109,12 +127,12 @@ class _Merge:
     ) -> None:
         present = self.editor.file(path)
         if self.editor.directory_attributes(path):
-            self._conflict(package, path, "a file over a directory")
+            self._conflict(package, path, FILE_OVER_DIRECTORY)
         elif present is None:
             self.editor.put_file(path, checksum)
             self._writers[path] = str(package.nevra)
         elif not self._is_same(path, present, checksum, owners.get(path)):
-            self._conflict(package, path, "different content, mode or owner")
+            self._conflict(package, path, DIFFERENT)
 
     def _is_same(
         self, path: str, present: str, checksum: str, owner: tuple[str, str] | None
@@ -142,15 +160,15 @@ class _Merge:
         return with_label(there, None) != with_label(new, None)
 
     def _conflict(self, package: PackageTree, path: str, what: str) -> None:
-        self.conflicts.append(f"/{path}: {self._writer(path)} and {package.nevra}: {what}")
+        self.conflicts.append((path, self._writer(path), str(package.nevra), what))
 
     def _writer(self, path: str) -> str:
-        """Who brought a path: the package that put it or a directory above it, else the base."""
+        """The package that put a path or a directory above it, "" for the base."""
         while path:
             if path in self._writers:
                 return self._writers[path]
             path = path.rpartition("/")[0]
-        return "the base"
+        return ""
 
 
 def record_packages(

@@ -48,6 +48,11 @@ class Ownership:
             return _claimed(claims[0])
         return _writer(tree_path, LAYER) if _is_made_by_import(tree_path) else None
 
+    def is_of_package(self, tree_path: str) -> bool:
+        """Whether what is there is as a package brought it."""
+        owner = self.owner_of(tree_path)
+        return owner is not None and owner.kind is OwnerKind.PACKAGE
+
     def owners_of_directory(self, tree_path: str) -> tuple[Owned, ...]:
         """The packages that list a directory of the tree: any number."""
         return tuple(_claimed(c) for c in self.claims(tree_path) if stat.S_ISDIR(c[1].mode))

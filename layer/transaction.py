@@ -13,12 +13,13 @@ from pathlib import Path
 from layer import bootplan, pipeline
 from layer.accounts import read_numbers
 from layer.change import Change, Leftover
+from layer.conflicts import check_conflicts
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
-from layer.layout import place, tmpfiles_path
+from layer.layout import Placement, place, tmpfiles_path
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
 from layer.model import (
@@ -128,6 +129,10 @@ def prepare(
     packages = packages_of(resolution)
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
     headers = _headers(host, packages, to_fetch, sources.metadata)
+    placements = _placements(headers)
+    check_conflicts(
+        host.store, base, [(h, p.files) for h, p in zip(headers, placements, strict=True)]
+    )
     pending = host.pending()
     previous = host.lock_of(pending) if pending else Lock()
     kept = {p.nevra.name for p in packages}
@@ -144,7 +149,7 @@ def prepare(
         resolution=resolution,
         headers=headers,
         to_fetch=tuple(to_fetch),
-        triggers=_will_fire(host.store, base, headers, host.triggers()),
+        triggers=_will_fire(host.store, base, headers, placements, host.triggers()),
         leftovers=_leftovers(host, gone),
         kernel_arguments=tuple(kernel_arguments) or _kernel_arguments(host, base),
     )
@@ -230,17 +235,26 @@ def _read_fetched(package: Package, path: Path) -> PackageHeader:
         ) from error
 
 
-def _will_fire(
-    store: OstreeStore, base: Commit, headers: Sequence[PackageHeader], triggers: Sequence[Trigger]
-) -> tuple[str, ...]:
-    """The names of the triggers that the packages' files fire; PackageRefused for bad paths."""
-    placements = [place(header) for header in headers]
+def _placements(headers: Sequence[PackageHeader]) -> tuple[Placement, ...]:
+    """Where the packages' files land; PackageRefused names all that may land nowhere."""
+    placements = tuple(place(header) for header in headers)
     refused = sorted(line for placement in placements for line in placement.refused)
     if refused:
         raise PackageRefused(
             "these packages want what no package may have:\n  " + "\n  ".join(refused),
             "they cannot be layered as they are",
         )
+    return placements
+
+
+def _will_fire(
+    store: OstreeStore,
+    base: Commit,
+    headers: Sequence[PackageHeader],
+    placements: Sequence[Placement],
+    triggers: Sequence[Trigger],
+) -> tuple[str, ...]:
+    """The names of the triggers that the packages' files fire."""
     paths = sorted({file.path for placement in placements for file in placement.files})
     paths += [
         tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles

@@ -56,6 +56,7 @@ ROWS = {
         "rpmdb",
         "headers",
         "ownership",
+        "conflicts",
         "assembly",
         "overlay",
         "running",

@@ -193,7 +193,8 @@ def test_another_libc_than_the_bases_is_refused_with_both_versions(machine_kept:
 def test_all_conflicts_are_named_at_once_with_both_owners(machine_kept: Machine) -> None:
     assert fails(machine_kept, "install", "-y", "clash-a", "clash-b") == [
         "error: these paths have two owners:",
-        "  /usr/etc/tiny.conf: the base and clash-b-1-1.noarch: different content, mode or owner",
+        "  /etc/tiny.conf: tiny-release-1-1.x86_64 and clash-b-1-1.noarch: "
+        "different content, mode or owner",
         "  /usr/share/clash: clash-a-1-1.noarch and clash-b-1-1.noarch: "
         "different content, mode or owner",
         "hint: leave out one of the packages",

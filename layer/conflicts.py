@@ -1,0 +1,162 @@
+"""Paths that two packages, or a package and the base, want for themselves, as headers tell it.
+
+What headers cannot tell is left to `assembly.merge`, which compares what is there.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from layer.errors import Conflict
+from layer.layout import PlacedFile, is_root
+from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
+from layer.ownership import Ownership, open_ownership
+from layer.paths import user_path
+from layer.store.contract import ObjectStore
+from layer.store.trees import lookup
+
+DIFFERENT = "different content, mode or owner"
+FILE_OVER_DIRECTORY = "a file over a directory"
+DIRECTORY_OVER_FILE = "a directory over a file"
+
+Placed = tuple[PackageHeader, Sequence[PlacedFile]]
+_Claim = tuple[PackageHeader, PackageFile]
+
+
+def check_conflicts(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> None:
+    """Raises Conflict, which names every path and its owners, where the headers show any."""
+    ordered = sorted(packages, key=lambda placed: placed[0].nevra)
+    lines = [*_among(ordered), *_with_base(store, base, ordered)]
+    if lines:
+        raise conflict(lines)
+
+
+def conflict(lines: Sequence[str]) -> Conflict:
+    """The error for all paths at once."""
+    return Conflict(
+        "these paths have two owners:\n  " + "\n  ".join(sorted(set(lines))),
+        "leave out one of the packages",
+    )
+
+
+def line(path: str, first: str, second: str, what: str) -> str:
+    """One path of a tree, who had it and who wants it, and why that cannot be."""
+    return f"{user_path(path)}: {first} and {second}: {what}"
+
+
+def owner_in(ownership: Ownership, path: str) -> str:
+    """Whose a path of the base is, in words."""
+    owner = ownership.owner_of(path)
+    found = (owner,) if owner else ownership.owners_of_directory(path)
+    return str(found[0]) if found else "the base"
+
+
+def _among(packages: Sequence[Placed]) -> Iterator[str]:
+    taken: dict[str, _Claim] = {}
+    implied: dict[str, set[Nevra]] = defaultdict(set)  # the packages that have files below a path
+    for header, files in packages:
+        for placed in files:
+            for parent in _parents(placed.path):
+                implied[parent].add(header.nevra)
+    for header, files in packages:
+        for placed in files:
+            first = taken.setdefault(placed.path, (header, placed.source))
+            what = _clash(first, (header, placed.source))
+            if what:
+                yield line(placed.path, str(first[0].nevra), str(header.nevra), what)
+            if not stat.S_ISDIR(placed.source.mode):
+                yield from _over_implied(placed.path, header.nevra, implied.get(placed.path, set()))
+
+
+def _over_implied(path: str, nevra: Nevra, others: set[Nevra]) -> Iterator[str]:
+    """A file where others have files below; the package that comes first has the path."""
+    for other in others - {nevra}:
+        if nevra < other:
+            yield line(path, str(nevra), str(other), DIRECTORY_OVER_FILE)
+        else:
+            yield line(path, str(other), str(nevra), FILE_OVER_DIRECTORY)
+
+
+def _clash(first: _Claim, second: _Claim) -> str:
+    """Why two packages cannot both have a path, "" where they can or headers do not say it."""
+    is_first, is_second = (stat.S_ISDIR(claim[1].mode) for claim in (first, second))
+    if is_first and is_second:
+        return ""
+    if is_first:
+        return FILE_OVER_DIRECTORY
+    if is_second:
+        return DIRECTORY_OVER_FILE
+    return DIFFERENT if _differ(first, second) else ""
+
+
+def _differ(first: _Claim, second: _Claim) -> bool:
+    """Whether two files of one path certainly differ."""
+    (header, one), (other_header, other) = first, second
+    if one.color and other.color and one.color != other.color:
+        return False  # multilib: one of them may win
+    if (one.mode, one.link_to) != (other.mode, other.link_to):
+        return True
+    if any(_name(a) != _name(b) for a, b in ((one.user, other.user), (one.group, other.group))):
+        return True
+    if not stat.S_ISREG(one.mode):
+        return False
+    has_same_algorithm = header.digest_algorithm == other_header.digest_algorithm
+    return (
+        one.size != other.size
+        or bool(one.capabilities) != bool(other.capabilities)
+        or (has_same_algorithm and one.digest != other.digest)
+    )
+
+
+def _name(owner: str) -> str:
+    return "root" if is_root(owner) else owner
+
+
+def _with_base(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> Iterator[str]:
+    with ExitStack() as stack:
+        ownership: Ownership | None = None
+        for header, path, claim in _met(store, base.root, packages):
+            # Only now: mostly nobody meets anything in the base.
+            ownership = ownership or stack.enter_context(open_ownership(store, base))
+            what = _clash_with_base(store, base.root, ownership, path, claim)
+            if what:
+                yield line(path, owner_in(ownership, path), str(header.nevra), what)
+
+
+def _met(
+    store: ObjectStore, base: Tree, packages: Sequence[Placed]
+) -> Iterator[tuple[PackageHeader, str, _Claim | None]]:
+    """Where packages come upon something of the base; no claim for a directory they imply."""
+    for header, files in packages:
+        implied = {parent for placed in files for parent in _parents(placed.path)}
+        for path in sorted(implied):
+            if isinstance(lookup(store, base, path), str):
+                yield header, path, None
+        for placed in files:
+            found = lookup(store, base, placed.path)
+            is_directory = stat.S_ISDIR(placed.source.mode)
+            if found is not None and not (is_directory and isinstance(found, Tree)):
+                yield header, placed.path, (header, placed.source)
+
+
+def _clash_with_base(
+    store: ObjectStore, base: Tree, ownership: Ownership, path: str, claim: _Claim | None
+) -> str:
+    if isinstance(lookup(store, base, path), Tree):
+        return FILE_OVER_DIRECTORY
+    if claim is None or stat.S_ISDIR(claim[1].mode):
+        return DIRECTORY_OVER_FILE
+    if not ownership.is_of_package(path):
+        return ""  # headers do not say what a trigger wrote
+    present = [c for c in ownership.claims(path) if not c[1].is_ghost]
+    return DIFFERENT if all(_clash(there, claim) for there in present) else ""
+
+
+def _parents(path: str) -> Iterator[str]:
+    at = path.find("/")
+    while at != -1:
+        yield path[:at]
+        at = path.find("/", at + 1)
