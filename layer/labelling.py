@@ -34,8 +34,8 @@ from layer.store.selinux import Policy, label_of, with_label
 from layer.store.trees import EMPTY, files_of, lookup
 
 
-def label(store: ObjectStore, base: Tree | None, tree: Tree, copies: Copies, scratch: Path) -> Tree:
-    """The tree with labels, of all that is in it where there is no base.
+def label(store: ObjectStore, base: Tree, tree: Tree, copies: Copies, scratch: Path) -> Tree:
+    """The tree with labels, of all that is in it where the base has no policy.
 
     `scratch` is an empty directory on the store's filesystem. Must be called
     inside a transaction of the store.
@@ -43,11 +43,11 @@ def label(store: ObjectStore, base: Tree | None, tree: Tree, copies: Copies, scr
     found = _find_source(store, tree)
     if found is None:
         return tree
-    before = _find_source(store, base) if base is not None else None
+    before = _find_source(store, base)
     work = _Labelling(store, copies, _Labels(store, tree, found, copies, scratch / "new"))
     if before != found:
         work.prefixes = ("",)
-        if base is not None and before is not None:
+        if before is not None:
             work.before = _Labels(store, base, before, copies, scratch / "old")
             work.prefixes = touched(
                 _read_contexts(store, base, before), _read_contexts(store, tree, found)

@@ -129,7 +129,7 @@ def assemble(
     written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
     record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
     labels = _folder(workshop.scratch, "labels")
-    tree = label(store, base if before is None else None, tree, copies, labels)
+    tree = label(store, before or base, tree, copies, labels)
     lock = _lock(packages, exceptions, triggers)
     return Assembled(tree, lock, record, merged.notes, copies.write())
 

@@ -228,12 +228,14 @@ def layer(
 
 
 @contextmanager
-def make_world(path: Path) -> Iterator[World]:
-    """Builds and serves it."""
-    tiny_repository(path / "packages", *base_packages(), tools_package(), *layer_packages())
+def make_world(path: Path, *more: RpmSpec) -> Iterator[World]:
+    """Builds and serves it; the base has `more` packages, too."""
+    packages = (*base_packages(), tools_package(), *more, *layer_packages())
+    tiny_repository(path / "packages", *packages)
     (path / "repos").mkdir()
     write_repo_file(path / "repos", "tiny", f"file://{path}/packages")
-    (path / "tree.toml").write_text(TREEFILE)
+    names = "".join(f', "{spec.name}"' for spec in more)
+    (path / "tree.toml").write_text(TREEFILE.replace('"tiny-libc"', f'"tiny-libc"{names}'))
     composed = compose(path)
     with served(path / "served") as url:
         yield World(path, url, composed)
