@@ -73,11 +73,10 @@ def import_packages(
             running.add(imports[-1])
             if len(running) > threads:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                if any(found.exception() for found in done):
-                    break
+                _results(done)
         return _results(imports)
     except LayerError:
-        _results(imports)  # an earlier package's failure goes before that of a later header
+        _results(imports)  # the failure of an earlier package goes first
         raise
     finally:
         stop.set()

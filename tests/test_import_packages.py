@@ -113,29 +113,34 @@ def test_a_package_is_asked_for_when_a_thread_is_free(
 
 
 def test_of_several_refused_the_first_is_named(make_store: MakeStore, tmp_path: Path) -> None:
-    late = [FileSpec(f"/usr/share/more/{n}", b"x" * 10000) for n in range(300)]
-    packages = [
-        write(tmp_path, "good"),
-        write(tmp_path, "late", *late, FileSpec("/usr/share/more/z", b"z", digest="0" * 64)),
-        write(tmp_path, "early", FileSpec("/usr/local/x")),
-    ]
+    late = refused_late(tmp_path)
+    early = write(tmp_path, "early", FileSpec("/usr/local/x"))
     store = make_store(tmp_path / "store")
-
-    def with_bad_header() -> Iterator[Asked]:
-        yield from packages
-        raise InvalidInput("the header of the last one")
-
-    for asked_for in (packages, with_bad_header()):
-        with pytest.raises(PackageRefused, match=r"late-1-1\.x86_64: /usr/share/more/z"):
-            failing(store, asked_for)
-    with pytest.raises(InvalidInput, match="the header"):
-        failing(store, with_bad_header_only())
+    with pytest.raises(PackageRefused, match=r"late-1-1\.x86_64: /usr/share/more/z"):
+        failing(store, [late, early, *several(tmp_path)])
     assert store.refs("layer") == {}
 
 
-def with_bad_header_only() -> Iterator[Asked]:
-    raise InvalidInput("the header of the only one")
-    yield
+def test_a_refused_package_goes_before_the_bad_header_of_a_later_one(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
+    store = make_store(tmp_path / "store")
+
+    def with_bad_header(*packages: Asked) -> Iterator[Asked]:
+        yield from packages
+        raise InvalidInput("the header of the last one")
+
+    with pytest.raises(PackageRefused, match=r"late-1-1\.x86_64: /usr/share/more/z"):
+        failing(store, with_bad_header(refused_late(tmp_path)))
+    with pytest.raises(InvalidInput, match="the header of the last one"):
+        failing(store, with_bad_header(write(tmp_path, "good")))
+    assert store.refs("layer") == {}
+
+
+def refused_late(folder: Path) -> Asked:
+    """A package that is bad at its very end."""
+    more = [FileSpec(f"/usr/share/more/{n}", b"%d" % n * 10000) for n in range(300)]
+    return write(folder, "late", *more, FileSpec("/usr/share/more/z", b"z", digest="0" * 64))
 
 
 def failing(store: ObjectStore, packages: Iterable[Asked]) -> None:
