@@ -207,8 +207,8 @@ class _Labelling:
 
     def _wanted(self, path: str, mode: int, present: str | None, *, is_new: bool) -> str | None:
         label = self.labels.of(path, mode)
-        if label is None:
-            return present  # as ostree does where the policy says <<none>>
-        if is_new or self.before is None or self.before.of(path, mode) != label:
+        if is_new:
             return label
-        return present
+        # ostree, too, keeps a label where the policy gives none.
+        has_changed = self.before is None or self.before.of(path, mode) != label
+        return label if has_changed and label is not None else present
