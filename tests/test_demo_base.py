@@ -28,9 +28,6 @@ from tests.elsewhere import CLOCK
 from tests.ownership import check_owners
 from tests.world import Machine, World, layer, ostree, remove, served, write_repo_file
 
-# One base serves them all, so they run in one process.
-pytestmark = pytest.mark.xdist_group("demo")
-
 TREEFILE = Path(__file__).parent.parent / "testdata/distro/demo-tree.toml"
 REF = "demo/12/x86_64/base"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"

@@ -36,9 +36,6 @@ from testdata.distro.full import find_full
 from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.tiny import FileSpec, RpmSpec
 
-# They share what they build.
-pytestmark = pytest.mark.xdist_group("fidelity")
-
 CAPABILITY = "security.capability"
 # rpm looks owners up in the root that it installs into: these two must be there before.
 ACCOUNT_FILES = ("/etc/passwd", "/etc/group")

@@ -44,8 +44,6 @@ from tests.policy import (
 from tests.test_equivalence import REMOVING, classic
 from tests.world import REF, Machine, World, make_world, ostree, remove
 
-pytestmark = pytest.mark.xdist_group("labelling")
-
 HOSTS_OWN = b"unconfined_u:object_r:user_tmp_t:s0\0"
 POLICY = "usr/etc/selinux/tiny/contexts/files"
 # Appends what modules say to the policy, as semodule does.
