@@ -50,9 +50,14 @@ def fetch_packages(
             download.checksum_type, download.checksum = "sha256", package.checksum
             download.is_resumable = True
             # librepo compares the size that is promised with that of the rest alone.
-            download.size = 0 if _is_begun(download.destination, package) else package.size
+            if not _is_begun(download.destination, package):
+                download.size = package.size
+                download.end = package.size + 1  # and no more, whatever the server sends
         perform(plan.values(), reporter)
         for package, download in plan.items():
+            if not download.failure and download.destination.stat().st_size != package.size:
+                download.failure = f"{package.nevra}: it has not the {package.size} bytes promised"
+                download.destination.unlink()
             if not download.failure:
                 download.destination.replace(found[package])
     raise_failures(plan.values())
