@@ -96,8 +96,9 @@ def policy_package(
 
 
 def local_contexts_package(lines: Iterable[bytes] = ()) -> RpmSpec:
-    """A package to layer that changes the policy: by default for libraries named tiny."""
-    content = b"".join(lines) or line(r"/usr/lib/libtiny\.so.*", "bin_t", "--")
+    """A package to layer that changes the policy: by default for a base's and a layer's file."""
+    tiny = line(r"/usr/lib/libtiny\.so.*", "bin_t", "--") + line("/usr/bin/apple", "cache_t")
+    content = b"".join(lines) or tiny
     return tiny_rpm("local-contexts", FileSpec(f"{FILES}/file_contexts.local", content))
 
 

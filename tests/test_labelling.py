@@ -289,6 +289,15 @@ def test_the_same_packages_again_read_no_content(
     assert machine.pending().checksum == first.checksum
 
 
+def test_what_was_made_for_one_policy_is_not_taken_for_another(machine: Machine) -> None:
+    first = machine.install("apple")
+    second = machine.install("local-contexts")
+    store = machine.host().store
+    labels = [labels_of(store, store.read_commit(d.checksum).root) for d in (first, second)]
+    assert [found["usr/bin/apple"] for found in labels] == [label("bin_t"), label("cache_t")]
+    assert machine.uninstall("local-contexts").checksum == first.checksum
+
+
 def test_copies_are_kept_as_long_as_their_tree_and_are_no_part_of_it(machine: Machine) -> None:
     first = machine.install("daemon")
     host = machine.host()
