@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from layer import tmpfiles
@@ -179,37 +179,40 @@ def is_root(name: str) -> bool:
 
 def _fault(file: PackageFile) -> str:
     """What is wrong with an entry wherever it lies, or ""."""
+    return next((text for faults in (_path_faults, _other_faults) for text in faults(file)), "")
+
+
+def _path_faults(file: PackageFile) -> Iterator[str]:
     names = file.path.split("/")
-    faults = (
-        (len(_bytes(file.path)) > _LONGEST_PATH, f"is longer than {_LONGEST_PATH} bytes"),
-        (len(names) > _DEEPEST, f"lies deeper than {_DEEPEST} directories"),
-        (not file.path.startswith("/"), "is not absolute"),
-        (file.path != "/" and "" in names[1:], "has an empty component"),
-        (bool({".", ".."} & set(names)), "has a component . or .."),
-        (not _is_utf8(file.path) or "\n" in file.path, "is not UTF-8, or holds a newline"),
-        (
-            any(len(_bytes(name)) > _LONGEST_NAME for name in names),
-            f"has a component of more than {_LONGEST_NAME} bytes",
-        ),
-        (
-            stat.S_ISLNK(file.mode) and not (file.link_to and _is_utf8(file.link_to)),
-            "is a link whose target is empty or not UTF-8",
-        ),
-        (
-            stat.S_ISLNK(file.mode) and len(_bytes(file.link_to)) > _LONGEST_TARGET,
-            f"is a link whose target is longer than {_LONGEST_TARGET} bytes",
-        ),
-        (
-            not all(_OWNER.fullmatch(name) for name in (file.user, file.group)),
+    if len(_bytes(file.path)) > _LONGEST_PATH:
+        yield f"is longer than {_LONGEST_PATH} bytes"
+    if len(names) > _DEEPEST:
+        yield f"lies deeper than {_DEEPEST} directories"
+    if not file.path.startswith("/"):
+        yield "is not absolute"
+    if file.path != "/" and "" in names[1:]:
+        yield "has an empty component"
+    if not {".", ".."}.isdisjoint(names):
+        yield "has a component . or .."
+    if not _is_utf8(file.path) or "\n" in file.path:
+        yield "is not UTF-8, or holds a newline"
+    if any(len(_bytes(name)) > _LONGEST_NAME for name in names):
+        yield f"has a component of more than {_LONGEST_NAME} bytes"
+
+
+def _other_faults(file: PackageFile) -> Iterator[str]:
+    if stat.S_ISLNK(file.mode):
+        if not (file.link_to and _is_utf8(file.link_to)):
+            yield "is a link whose target is empty or not UTF-8"
+        if len(_bytes(file.link_to)) > _LONGEST_TARGET:
+            yield f"is a link whose target is longer than {_LONGEST_TARGET} bytes"
+    if not (_OWNER.fullmatch(file.user) and _OWNER.fullmatch(file.group)):
+        yield (
             f"has the owner '{shown(file.user)}' and group '{shown(file.group)}', "
-            "which are no names",
-        ),
-        (
-            stat.S_IFMT(file.mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK),
-            "is a device, FIFO or socket",
-        ),
-    )
-    return next((text for is_so, text in faults if is_so), "")
+            "which are no names"
+        )
+    if stat.S_IFMT(file.mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+        yield "is a device, FIFO or socket"
 
 
 def _bytes(text: str) -> bytes:

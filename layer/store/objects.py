@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +17,9 @@ from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.spool import Spool
 
-_IN_MEMORY = 1 << 22  # bytes; larger files are spooled to disk while they are hashed
+_SMALL = 1 << 16  # bytes
 _NO_XATTRS = GLib.Variant("a(ayay)", [])
 _DIRECTORY = GLib.VariantType("(a(say)a(sayay))")
 _ATTRIBUTES = "(uuua(ayay))"
@@ -265,16 +265,21 @@ class OstreeStore:
         # over as trusted; what is hashed is also the form in which libostree takes it.
         header = _file_header(attributes)
         digest = hashlib.sha256(header)
-        with _Spool(self.path / "tmp") as spool:
+        with Spool(self.path / "tmp") as spool:
             spool.write(header)
             for chunk in chunks:
                 digest.update(chunk)
                 spool.write(chunk)
             checksum = digest.hexdigest()
             with translated("cannot write a file"):
-                if not self.repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1]:
+                # libostree looks only after it has written; for a small file that is no loss.
+                is_here = spool.size > _SMALL and self._has_file(checksum)
+                if not is_here:
                     self.repo.write_content_trusted(checksum, spool.stream(), spool.size, None)
         return checksum
+
+    def _has_file(self, checksum: str) -> bool:
+        return bool(self.repo.has_object(OSTree.ObjectType.FILE, checksum, None)[1])
 
     def _path_of(self, checksum: str) -> Path:
         return self._objects / checksum[:2] / f"{checksum[2:]}.file"
@@ -342,43 +347,6 @@ def _file_header(attributes: FileAttributes) -> bytes:
     )
     data: bytes = header.get_data_as_bytes().get_data()
     return struct.pack(">II", len(data), 0) + data
-
-
-class _Spool:
-    """Bytes that are written once, and then read by libostree: in memory, or on disk if many."""
-
-    def __init__(self, folder: Path) -> None:
-        self.size = 0
-        self._folder = folder
-        self._pieces: list[bytes] = []
-        self._file: BinaryIO | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, piece: bytes) -> None:
-        """Adds bytes at the end."""
-        self.size += len(piece)
-        if self._file is not None:
-            self._file.write(piece)
-            return
-        self._pieces.append(piece)
-        if self.size > _IN_MEMORY:
-            # It has no name, so that nothing is left of it whatever happens.
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed above
-            self._file.writelines(self._pieces)
-            self._pieces.clear()
-
-    def stream(self) -> Any:
-        """All that was written, as a `Gio.InputStream`."""
-        if self._file is None:
-            return Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(b"".join(self._pieces)))
-        self._file.seek(0)  # which flushes, too
-        return Gio.UnixInputStream.new(os.dup(self._file.fileno()), True)
 
 
 def _variant(value: str | bool) -> Any:
