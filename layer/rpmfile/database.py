@@ -227,7 +227,10 @@ def _add(destination: Path, blobs: Sequence[bytes]) -> None:
             descriptors.append(_in_memory(blob))
             header = load(descriptors[position], f"package {position}")
             os.lseek(descriptors[position], 0, os.SEEK_SET)
-            transaction.addInstall(header, position, "i")
+            try:
+                transaction.addInstall(header, position, "i")
+            except rpm.error as error:
+                raise StoreError(f"rpm does not take the header of {read_nevra(header)}") from error
         _run(transaction, answer, destination)
     finally:
         transaction.closeDB()

@@ -290,8 +290,8 @@ def _digest_algorithm(number: int) -> str:
 
 
 def _payload_codec(header: Any) -> str:
-    layout = header["payloadformat"] or "cpio"
-    if layout != "cpio":
+    layout = header["payloadformat"]
+    if layout not in (None, "cpio"):
         raise ValueError(f"payload format {layout!r} is unknown")
     return str(header["payloadcompressor"] or "none")
 

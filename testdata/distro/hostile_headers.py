@@ -284,6 +284,33 @@ TABLE = (
         strings(Tag.TRANSFILETRIGGERNAME, "/usr"),
         int32(Tag.TRANSFILETRIGGERFLAGS, 1 << 16),
     ),
+    _of_tags("prefixes-type", "ends librpm", NONSENSE + "its PREFIXES is", text(1098, "/usr")),
+    _of_tags(
+        "file-trigger-alone",
+        "ends librpm",
+        NONSENSE + "its lists of FILETRIGGERs",
+        strings(5069, "/usr"),
+    ),
+    _of_tags(
+        "trigger-without-scripts",
+        "ends librpm",
+        NONSENSE + "its TRANSFILETRIGGERs have no scripts",
+        strings(5079, "/usr"),
+        int32(5080, 0),
+        strings(5081, ""),
+        int32(5082, 1 << 16),
+    ),
+    _of_tags("patch", "libsolv does not read it", NONSENSE + "it is a patch", strings(1133, "x")),
+    _of_tags(
+        "file-states",
+        "librpm does not add it",
+        NONSENSE + "it says which",
+        Field(1029, 1, 2, bytes(2)),
+    ),
+    _of_tags("two-systems", "librpm does not add it", NONSENSE + "its OS", strings(1021, "a", "b")),
+    _of_tags(
+        "no-format", "librpm does not add it", "payload format '' is", text(Tag.PAYLOADFORMAT, "")
+    ),
 )
 
 ACCEPTED = (
