@@ -12,7 +12,7 @@ from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.scriptlets import is_installing
 from layer.status import DeploymentState
-from layer.words import count, instant
+from layer.words import count, instant, printable
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SHOWN = 12  # hex digits of a checksum that a person is shown
@@ -233,19 +233,20 @@ def _privileged(headers: Sequence[PackageHeader]) -> list[str]:
                 continue
             what = []
             if file.mode & stat.S_ISUID:
-                what.append(f"setuid {file.user}")
+                what.append(f"setuid {printable(file.user)}")
             if file.mode & stat.S_ISGID:
-                what.append(f"setgid {file.group}")
+                what.append(f"setgid {printable(file.group)}")
             if file.capabilities:
-                what.append(file.capabilities)
+                what.append(printable(file.capabilities))
             if what:
-                lines.append(f"  {file.path}: {', '.join(what)} ({header.nevra.name})")
+                path = printable(file.path)
+                lines.append(f"  {path}: {', '.join(what)} ({header.nevra.name})")
     return ["Privileged files:", *sorted(lines)] if lines else []
 
 
 def _units(headers: Sequence[PackageHeader]) -> list[str]:
     units = sorted(
-        file.path.rpartition("/")[2]
+        printable(file.path.rpartition("/")[2])
         for header in headers
         for file in header.files
         if "/systemd/system/" in file.path
@@ -271,7 +272,7 @@ def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:
             number = len(scriptlet.body.strip().splitlines())
             lines.append(
                 f"  {header.nevra.name}: %{scriptlet.slot}, {count(number, 'line')} "
-                f"of {scriptlet.interpreter}"
+                f"of {printable(scriptlet.interpreter)}"
             )
     return ["Scriptlets that are not run:", *sorted(lines)] if lines else []
 
@@ -280,7 +281,7 @@ def _leftovers(item: Change) -> list[str]:
     if not item.leftovers:
         return []
     lines = [
-        f"  {left.path} ({left.package}{', edited' if left.is_edited else ''})"
+        f"  {printable(left.path)} ({left.package}{', edited' if left.is_edited else ''})"
         for left in item.leftovers
     ]
     return ["Left behind on this machine (--purge removes what nobody edited):", *lines]

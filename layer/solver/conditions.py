@@ -42,7 +42,7 @@ class _Group:
             return (prod(clauses), sum(negated))
         if self.operators == {"if"} and len(self.parts) == 2:  # a or not b
             return (clauses[0] * negated[1], negated[0] + clauses[1])
-        worst = prod(map(max, self.parts))
+        worst = prod(max(part) + 1 for part in self.parts)  # else, unless: more than there are
         return (worst, worst)
 
 
