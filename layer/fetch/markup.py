@@ -27,6 +27,7 @@ _CODECS = {".xml": "none", ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": 
 
 # A comment, unparsed text or an instruction to the reader, as one whole.
 _ASIDE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+_WEB_PAGE = re.compile(rb"<!doctype\s+html", re.IGNORECASE)
 _ASIDE_START = re.compile(rb"<(?:\?|!(?:-|\[|$)|$)")
 _TAG = re.compile(rb"""[^"'>]*(?:"[^"]*"[^"'>]*|'[^']*'[^"'>]*)*>""")
 _EMPTY = re.compile(rb"""<[^<>"'/]*(?:"[^"<]*"[^<>"']*|'[^'<]*'[^<>"']*)*/>""")
@@ -102,6 +103,8 @@ def _without_asides(data: bytes) -> tuple[bytes, bytes]:
     at = min((n for n in (data.find(b"<!"), data.find(b"<?")) if n >= 0), default=-1)
     if at < 0:
         return data, b""
+    if _WEB_PAGE.match(data, at):  # of a captive portal, say
+        raise InvalidInput("is no repository metadata")
     if not _ASIDE_START.match(data, at):
         raise InvalidInput("declares what no list of packages needs to declare")
     return data[:at], data[at:]
