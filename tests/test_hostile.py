@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
@@ -189,13 +193,13 @@ class Bench:
     machine: Machine
     folder: Path
 
-    def install(self, packages: Path, name: str, *options: str) -> Outcome:
+    def install(self, packages: Path, name: str, *options: str, url: str = "") -> Outcome:
         """Runs `layer install` with the repository in the directory `packages` besides the world's.
 
         The package is asked for by what it provides, so that it may have any name.
         """
         repos = self.folder / "repos"
-        write_repo_file(repos, "hostile", packages.as_uri())
+        write_repo_file(repos, "hostile", url or packages.as_uri())
         measured = self.folder / "measured"
         machine = self.machine
         words = [sys.executable, "-m", "layer", "install", "--sysroot", machine.path]
@@ -276,3 +280,54 @@ def test_what_metadata_say_of_a_header_is_only_a_guess(
         outcome = bench.install(packages, "target", "--dry-run")
     assert outcome.status == 0, outcome.stderr
     assert outcome.peak < MEMORY
+
+
+# --- a server that never ends -------------------------------------------------------------------
+
+
+class Endless(SimpleHTTPRequestHandler):
+    """Serves a directory, and behind every file whose name has `word` in it zeros for ever."""
+
+    word = ""
+    sent = 0
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        if self.word not in self.path:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(Path(self.translate_path(self.path)).read_bytes())
+        with contextlib.suppress(ConnectionError):
+            while type(self).sent < ENOUGH:
+                self.wfile.write(bytes(1 << 16))
+                type(self).sent += 1 << 16
+
+
+ENOUGH = 400 << 20  # bytes, after which the server gives up
+
+
+@pytest.mark.parametrize("word", ["repomd.xml", "primary.xml", "target.rpm"])
+def test_a_server_that_never_ends_is_left(bench: Bench, word: str) -> None:
+    packages = bench.folder / "packages"
+    (packages / "target.rpm").write_bytes(hostile_metadata.package())
+    write_repository(packages, [hostile_metadata.honest()])
+
+    class Handler(Endless):
+        pass
+
+    Handler.word = word
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(packages))
+    ) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        with unchanged(bench.machine.path):
+            outcome = bench.install(packages, "target", "-y", url=url)
+        server.shutdown()
+    check_refused(outcome, "", "cannot fetch|is not written in UTF-8")
+    assert Handler.sent < 40 << 20  # what the kernel's buffers take, and the limit of repomd.xml
+    assert bench.downloads() == []
