@@ -175,6 +175,11 @@ class AnyHistoryWithLabels(AnyHistory):
     more_of_base = (policy_package(),)
     more_to_layer = (local_contexts_package(),)
 
+    @initialize()
+    def a_machine(self) -> None:
+        super().a_machine()
+        self.machine.install("apple")  # to be labelled by one policy, and then by another
+
 
 AnyHistoryWithLabels.TestCase.settings = settings(
     AnyHistory.TestCase.settings, max_examples=EXAMPLES // 2, stateful_step_count=6
