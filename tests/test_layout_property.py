@@ -61,7 +61,7 @@ def link(path: str, *, is_ghost: bool = False) -> PackageFile:
     return PackageFile(path, mode, "root", "root", 0, 0, "", link_to="/etc", is_ghost=is_ghost)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(files, min_size=1, max_size=8))
 @example([regular("/boot/vmlinuz-..")])
 @example([link("/var/lib/l", is_ghost=True), regular("/var/lib/l/x")])
@@ -90,7 +90,7 @@ def test_nothing_leaves_its_place(listed: list[PackageFile]) -> None:
     assert not [path for path in made if links & set(parents(path))]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(files, min_size=1, max_size=8))
 def test_nothing_is_dropped_silently(listed: list[PackageFile]) -> None:
     found = placed(listed)

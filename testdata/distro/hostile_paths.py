@@ -173,6 +173,12 @@ TABLE = (
         "/usr/lib/sysimage/packages/glibc-2-1.x86_64.rpm",
         "the headers of packages are kept there",
     ),
+    of_files(
+        "many-refused",
+        "a thousand lines on a screen",
+        "950 more of its paths",
+        *(FileSpec(f"/home/{n}") for n in range(1000)),
+    ),
     _special("char-device", stat.S_IFCHR),
     _special("block-device", stat.S_IFBLK),
     _special("fifo", stat.S_IFIFO),

@@ -6,8 +6,10 @@ import hashlib
 import lzma
 import stat
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import zstandard
 
@@ -45,15 +47,14 @@ def _bomb(codec: str, place: str) -> HostilePackage:
     """Zeros that the header does not speak of: behind the archive, or in the entry of a file."""
     name = f"bomb-{place}-{codec}"
 
+    @cache
     def make() -> bytes:
         if place == "behind":
-            archive = pack_cpio([ENTRY]) + bytes(_BOMB)
+            archive = pack_cpio([ENTRY])
         else:
-            archive = bytes(bytearray(_poked(_FILE_SIZE, b"%08x" % _BOMB))[:-_TRAILER]) + bytes(
-                _BOMB
-            )
+            archive = _poked(_FILE_SIZE, b"%08x" % _BOMB)[:-_TRAILER]
         parts = draft(good(name))
-        return seal(Draft(parts.lead, parts.fields, archive, codec))
+        return seal(Draft(parts.lead, parts.fields, archive + bytes(_BOMB), codec))
 
     expected = (
         f"{DAMAGED}something follows its end" if place == "behind" else "disagree on its size"
@@ -88,14 +89,8 @@ def _wide_xz() -> bytes:
     assert data[14:16] == b"\x21\x01"
     data[16] = 40  # 4 GiB - 1
     size = 4 * (data[12] + 1)
-    struct.pack_into("<I", data, 12 + size - 4, _crc32(bytes(data[12 : 12 + size - 4])))
+    struct.pack_into("<I", data, 12 + size - 4, zlib.crc32(bytes(data[12 : 12 + size - 4])))
     return bytes(data)
-
-
-def _crc32(data: bytes) -> int:
-    import zlib
-
-    return zlib.crc32(data)
 
 
 def _linked(
