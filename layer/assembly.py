@@ -20,6 +20,7 @@ from layer.conflicts import (
     owner_in,
 )
 from layer.copies import Copies
+from layer.documentation import documentation_positions
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
 from layer.ownership import Ownership, open_packages
@@ -178,19 +179,24 @@ def record_packages(
     *,
     epoch: int,
     scratch: Path,
+    without_documentation: bool = False,
 ) -> tuple[Tree, tuple[str, ...]]:
     """Lists the packages in the tree's rpm database; returns the tree and the paths written.
 
     `epoch` (seconds) is the time of installation that rpm records.
     """
-    blobs = [read_package_blob(store, p) for p in sorted(packages, key=lambda p: p.nevra)]
+    packages = sorted(packages, key=lambda p: p.nevra)
+    blobs = [read_package_blob(store, p) for p in packages]
     if not blobs:
         return tree, ()
     folder = database_path(store, tree) or DATABASE_PATHS[0]
     written = scratch / "rpmdb-new"
     written.mkdir()
     source = extract_database(store, tree, scratch)
-    write_database(source, written, blobs, timestamp=epoch)
+    absent = {}
+    if without_documentation:
+        absent = {p.nevra: documentation_positions(store, p) for p in packages}
+    write_database(source, written, blobs, timestamp=epoch, absent=absent)
     editor = TreeEditor(store, tree)
     paths = []
     for file in sorted(written.iterdir()):

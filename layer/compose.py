@@ -18,7 +18,7 @@ from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
 from layer.labelling import with_moved_labels
-from layer.lock import format_metadata
+from layer.lock import TreeOptions, format_metadata
 from layer.model import (
     BaseState,
     NearTree,
@@ -123,6 +123,7 @@ def compose_tree(
             reporter=reporter,
             before=nothing,
             finish=partial(_finish, store, treefile, number),
+            tree_options=TreeOptions(documentation=treefile.documentation),
         )
         metadata = dict(format_metadata(replace(assembled.lock, ids=()), assembled.record))
         metadata["version"] = str(number)

@@ -9,6 +9,7 @@ that `ostree show --print-metadata-key` is readable:
 - `layer.ids`: {name: number} where it would not follow from base and names
 - `layer.triggers`: digest of the trigger set
 - `layer.trigger-runs`: [{name, key, status, values}, ...] in the order of the runs
+- `layer.options`: {option: value} where it is not the default
 - `layer.tools`: {tool: version} of what wrote bytes from outside the tree
 - `layer.written`: {path: writer} of files that came from no package
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from layer.errors import InvalidInput
@@ -28,13 +29,24 @@ LAYER = "layer"  # as the writer of files that come from no package and no trigg
 
 
 @dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """What a tree is to have of its packages; `documentation`: the files that are marked %doc."""
+
+    documentation: bool = True
+
+
+DEFAULTS = TreeOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """Exact packages, exceptions to ids, the trigger set and the tools that write bytes."""
+    """Exact packages, exceptions to ids, the trigger set, options, the tools that write bytes."""
 
     packages: tuple[LockedPackage, ...] = ()
     ids: tuple[tuple[str, int], ...] = ()
     triggers: str = ""
     tools: tuple[tuple[str, str], ...] = ()
+    options: TreeOptions = DEFAULTS
 
 
 EMPTY = Lock()
@@ -67,6 +79,7 @@ def read_lock(commit: Commit) -> Lock:
         ids=tuple(sorted(_json(commit, "layer.ids", {}).items())),
         triggers=str(commit.metadata.get("layer.triggers", "")),
         tools=tuple(sorted(_json(commit, "layer.tools", {}).items())),
+        options=_options(commit),
     )
 
 
@@ -88,6 +101,7 @@ def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
         "layer.ids": canonical(dict(lock.ids)),
         "layer.triggers": lock.triggers,
         "layer.tools": canonical(dict(lock.tools)),
+        "layer.options": canonical({} if lock.options == DEFAULTS else asdict(lock.options)),
         "layer.trigger-runs": canonical([_run(run) for run in record.runs]),
         "layer.written": canonical(dict(record.written)),
     }
@@ -96,6 +110,18 @@ def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
 def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON with sorted keys and no spaces: one text for one value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _options(commit: Commit) -> TreeOptions:
+    values = _json(commit, "layer.options", {})
+    unknown = sorted(values.keys() - {"documentation"})
+    if unknown:
+        raise InvalidInput(
+            f"commit {commit.checksum} has options that this version does not know: "
+            f"{', '.join(unknown)}",
+            "a newer version of layer made it; use that one",
+        )
+    return TreeOptions(documentation=bool(values.get("documentation", True)))
 
 
 def _run(run: TriggerRun) -> dict[str, Any]:

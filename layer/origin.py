@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from layer.errors import InvalidInput
+from layer.lock import DEFAULTS, TreeOptions
 from layer.model import Request, RequestKind
 
 SCHEMA = 1
@@ -26,6 +27,7 @@ _OURS = {
     ("packages", "requested"),
     ("layer", "schema"),
     ("layer", "requested-provides"),
+    ("layer", "documentation"),
 }
 _NOT_YET = {
     ("packages", "requested-local"): "local packages",
@@ -53,13 +55,14 @@ BaseSource = OstreeRef
 class Origin:
     """Where the base comes from and what was asked for; requests are sorted, without repeats.
 
-    `override_commit` pins the base to one commit of its ref. `foreign` are the
-    sections, keys and values of other tools.
+    `override_commit` pins the base to one commit of its ref. `options` hold for what
+    is layered. `foreign` are the sections, keys and values of other tools.
     """
 
     base: BaseSource
     requests: tuple[Request, ...] = ()
     override_commit: str = ""
+    options: TreeOptions = DEFAULTS
     foreign: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -97,6 +100,7 @@ def parse_origin(text: str) -> Origin:
         base=parse_source(source),
         requests=_sorted(requests),
         override_commit=values.get(("origin", "override-commit"), ""),
+        options=_options(values),
         foreign=tuple((s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS),
     )
 
@@ -112,7 +116,10 @@ def format_origin(origin: Origin) -> str:
         _set(keyfile, "origin", "override-commit", origin.override_commit)
     if origin.requests:
         _set(keyfile, "packages", "requested", _join(r.text for r in origin.requests))
+    if origin.requests or not origin.options.documentation:
         _set(keyfile, "layer", "schema", str(SCHEMA))
+    if not origin.options.documentation:
+        _set(keyfile, "layer", "documentation", "false")
     provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
     if provides:
         _set(keyfile, "layer", "requested-provides", _join(provides))
@@ -131,9 +138,14 @@ def without_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
     return replace(origin, requests=_sorted(set(origin.requests) - set(requests)))
 
 
+def with_options(origin: Origin, options: TreeOptions) -> Origin:
+    """The origin with these options for all that is layered."""
+    return replace(origin, options=options)
+
+
 def pristine(origin: Origin) -> Origin:
     """The origin of the base alone."""
-    return replace(origin, requests=())
+    return replace(origin, requests=(), options=DEFAULTS)
 
 
 def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
@@ -149,6 +161,15 @@ def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
                 f"the origin file asks for {what} ([{section}] {key}=), "
                 "which this version does not support yet"
             )
+
+
+def _options(values: Mapping[tuple[str, str], str]) -> TreeOptions:
+    documentation = values.get(("layer", "documentation"), "true")
+    if documentation not in ("true", "false"):
+        raise InvalidInput(
+            f"the origin file says documentation={documentation}; it is true or false"
+        )
+    return TreeOptions(documentation=documentation == "true")
 
 
 def _kind(text: str, provides: set[str]) -> RequestKind:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from layer import accounts, assembly, ids
 from layer.bootunits import add_boot_units
 from layer.copies import REFS as COPIES
 from layer.copies import Copies
+from layer.documentation import without_documentation
 from layer.errors import TriggerFailed
 from layer.labelling import label
-from layer.lock import LAYER, Lock, Record, format_metadata
+from layer.lock import DEFAULTS, LAYER, Lock, Record, TreeOptions, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
 from layer.rpmfile.database import tool_versions
@@ -90,6 +91,7 @@ def assemble(
     reporter: Reporter,
     before: Tree | None = None,
     finish: Finish | None = None,
+    tree_options: TreeOptions = DEFAULTS,
 ) -> Assembled:
     """Base, packages, triggers, rpm database and labels to one tree; `triggers` are in order.
 
@@ -98,6 +100,7 @@ def assemble(
     writes what else layer puts into the tree. Must be called inside a transaction of the store.
     """
     reporter.step("Merging")
+    packages = _as_wanted(store, packages, tree_options)
     copies = Copies.open(store)
     merged = assembly.merge(store, base, packages, copies)
     tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
@@ -121,16 +124,17 @@ def assemble(
     # No /etc of a machine is older than the base's own: only layers need the units.
     tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
     reporter.step("Writing the rpm database")
-    tree, database = assembly.record_packages(
-        store, tree, packages, epoch=epoch, scratch=workshop.scratch
+    record_packages = partial(
+        assembly.record_packages, without_documentation=not tree_options.documentation
     )
+    tree, database = record_packages(store, tree, packages, epoch=epoch, scratch=workshop.scratch)
     tree, more = finish(tree) if finish else (tree, ())
     ours = [*shared, *units, *database, *more, *([ids.IDS_PATH] if has_numbers else [])]
     written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
     record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
     labels = _folder(workshop.scratch, "labels")
     tree = label(store, before or base, tree, copies, labels)
-    lock = _lock(packages, exceptions, triggers)
+    lock = replace(_lock(packages, exceptions, triggers), options=tree_options)
     return Assembled(tree, lock, record, merged.notes, copies.write())
 
 
@@ -167,6 +171,15 @@ def keep_copies(store: ObjectStore, assembled: Assembled, name: str) -> None:
     """A ref that lets later trees find what this one's files were made of."""
     if assembled.copies is not None:
         store.set_ref(f"{COPIES}/{name}", assembled.copies)
+
+
+def _as_wanted(
+    store: ObjectStore, packages: Sequence[PackageTree], options: TreeOptions
+) -> Sequence[PackageTree]:
+    """The packages as the options want them."""
+    if options.documentation:
+        return packages
+    return [without_documentation(store, package) for package in packages]
 
 
 def _lock(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from layer.change import Change
 from layer.layout import shown
+from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
@@ -23,6 +24,7 @@ def change(item: Change) -> str:
     parts = [
         _base(item),
         _kernel_arguments(item),
+        _documentation(item),
         _requests(item),
         _packages(item),
         _removed(item),
@@ -124,6 +126,14 @@ def _kernel_arguments(item: Change) -> list[str]:
     if item.pending is None or item.pending.kernel_arguments == item.kernel_arguments:
         return []
     return [f"Kernel arguments: {' '.join(item.kernel_arguments) or 'none'}"]
+
+
+def _documentation(item: Change) -> list[str]:
+    before = item.before.options if item.before else DEFAULTS
+    if before == item.after.options:
+        return []
+    what = "comes with" if item.after.options.documentation else "comes without"
+    return [f"What is layered {what} documentation from now on."]
 
 
 def _version(version: object) -> str:
@@ -305,6 +315,8 @@ def _state(state: DeploymentState) -> list[str]:
         rows.append(("LayeredPackages", " ".join(r.text for r in state.active)))
     if state.inactive:
         rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
+    if state.origin and not state.origin.options.documentation:
+        rows.append(("Documentation", "left out of what is layered"))
     if deployment.is_unlocked:
         rows.append(("Unlocked", "yes"))
     if state.problem:

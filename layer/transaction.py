@@ -14,6 +14,7 @@ from layer import bootplan, pipeline
 from layer.accounts import read_numbers
 from layer.change import Change, Leftover
 from layer.conflicts import check_conflicts
+from layer.documentation import placed_without_documentation
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
@@ -129,7 +130,7 @@ def prepare(
     packages = packages_of(resolution)
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
     headers = _headers(host, packages, to_fetch, sources.metadata)
-    placements = _placements(headers)
+    placements = _placements(headers, documentation=after.options.documentation)
     check_conflicts(
         host.store, base, [(h, p.files) for h, p in zip(headers, placements, strict=True)]
     )
@@ -235,7 +236,7 @@ def _read_fetched(package: Package, path: Path) -> PackageHeader:
         ) from error
 
 
-def _placements(headers: Sequence[PackageHeader]) -> tuple[Placement, ...]:
+def _placements(headers: Sequence[PackageHeader], *, documentation: bool) -> tuple[Placement, ...]:
     """Where the packages' files land; PackageRefused names all that may land nowhere."""
     placements = tuple(place(header) for header in headers)
     refused = sorted(line for placement in placements for line in placement.refused)
@@ -244,7 +245,12 @@ def _placements(headers: Sequence[PackageHeader]) -> tuple[Placement, ...]:
             "these packages want what no package may have:\n  " + "\n  ".join(refused),
             "they cannot be layered as they are",
         )
-    return placements
+    if documentation:
+        return placements
+    return tuple(
+        placed_without_documentation(placement, header.files)
+        for header, placement in zip(headers, placements, strict=True)
+    )
 
 
 def _will_fire(
@@ -356,6 +362,7 @@ def _commit(host: Host, change: Change) -> str:
             epoch=change.base.timestamp,
             previous_ids=_previous_ids(host, change),
             reporter=host.reporter,
+            tree_options=change.after.options,
         )
         checksum = pipeline.commit_derived(store, change.base, assembled)
     made = {

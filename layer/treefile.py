@@ -18,6 +18,7 @@ _TOP = {
     "arch": str,
     "default-target": str,
     "scriptlets": str,
+    "documentation": bool,
     "kernel": dict,
     "users": list,
     "ids": dict,
@@ -61,6 +62,7 @@ class Treefile:
     arch: str = "x86_64"
     default_target: str = ""
     scriptlets: str = "stop"
+    documentation: bool = True
     kernel: Kernel | None = None
     users: tuple[User, ...] = ()
     ids: tuple[tuple[str, int], ...] = ()
@@ -85,6 +87,7 @@ def parse_treefile(text: str, source: str) -> Treefile:
         arch=values.get("arch", "x86_64"),
         default_target=values.get("default-target", ""),
         scriptlets=values.get("scriptlets", "stop"),
+        documentation=values.get("documentation", True),
         kernel=_kernel(kernel) if kernel else None,
         users=tuple(User(**user) for user in values.get("users", ())),
         ids=tuple(sorted(values.get("ids", {}).items())),

@@ -17,7 +17,14 @@ from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
 from layer.lock import Lock
 from layer.model import BootPlan, Commit, Deployment, Repository, Request, RequestKind
-from layer.origin import Origin, parse_source, pristine, with_requests, without_requests
+from layer.origin import (
+    Origin,
+    parse_source,
+    pristine,
+    with_options,
+    with_requests,
+    without_requests,
+)
 from layer.status import fulfils
 from layer.store.remote import borrow, pull
 from layer.transaction import open_sources, prepare
@@ -30,13 +37,15 @@ def install(
     *,
     idempotent: bool = False,
     allow_inactive: bool = False,
+    documentation: bool | None = None,
     lock: Lock | None = None,
 ) -> Change:
     """Layers packages over the pending deployment's base.
 
     `words` are names, NEVRAs, provides or paths; one that was asked for already
     is refused unless `idempotent`. What is layered stays the same file, as
-    `lock` or the pending deployment says.
+    `lock` or the pending deployment says. `documentation` changes for all that is
+    layered whether it comes with its documentation.
     """
     pending = host.require_pending()
     origin, base = host.origin(pending), host.base_commit(pending)
@@ -47,10 +56,13 @@ def install(
             f"asked for already: {', '.join(again)}", "--idempotent makes that no error"
         )
     wanted = [word for word in dict.fromkeys(words) if word not in present]
+    options = origin.options if lock is None else lock.options
+    if documentation is not None:
+        options = replace(options, documentation=documentation)
     lock = lock if lock is not None else host.lock_of(pending)
     with open_sources(host, base, lock, needs_repositories=bool(wanted)) as sources:
         new = sources.classify(wanted)
-        after = with_requests(origin, new)
+        after = with_options(with_requests(origin, new), options)
         return prepare(host, after, base, sources, new=new, allow_inactive=allow_inactive)
 
 

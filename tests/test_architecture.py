@@ -57,6 +57,7 @@ ROWS = {
         "headers",
         "ownership",
         "conflicts",
+        "documentation",
         "assembly",
         "overlay",
         "running",

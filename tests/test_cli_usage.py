@@ -54,7 +54,7 @@ def test_help_fits_a_screen() -> None:
     [
         (["frobnicate"], "No such command 'frobnicate'."),
         (["install", "--frobnicate", "x"], "No such option '--frobnicate'."),
-        (["install"], "Missing argument 'PKG...'."),
+        (["install"], "name packages, or say --docs or --no-docs"),
         (["uninstall"], "name packages, or say --all"),
         (["uninstall", "--all", "apple"], "name packages, or say --all"),
         (["rebase"], "Missing argument 'REMOTE:REF'."),

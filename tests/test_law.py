@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -30,7 +31,17 @@ from tests.test_accounts import colliding_names
 from tests.world import REF, STATEROOT, Machine, World, base_packages, make_world, ostree, remove
 
 _MEMORY = Path("/dev/shm")
-NAMES = ("apple", "pear", "daemon", "web", "suid", "old-and-new", "omega", "alpha-too")
+NAMES = (
+    "apple",
+    "pear",
+    "daemon",
+    "web",
+    "suid",
+    "old-and-new",
+    "omega",
+    "alpha-too",
+    "documented",
+)
 # A longer search by hand: LAW_EXAMPLES=200 pytest tests/test_law.py
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "4"))
 
@@ -55,6 +66,19 @@ def more_users(version: str) -> tuple[RpmSpec, ...]:
     )
 
 
+def documented(version: str) -> RpmSpec:
+    """A package with documentation, some of it alone in its directory."""
+    return tiny_rpm(
+        "documented",
+        "/usr/bin/documented",
+        FileSpec.directory("/usr/share/doc/documented"),
+        FileSpec("/usr/share/doc/documented/README", version.encode(), doc=True),
+        FileSpec("/usr/share/man/man1/documented.1", b"x", doc=True, user="root"),
+        FileSpec("/var/lib/documented/manual", b"x", doc=True),
+        version=version,
+    )
+
+
 def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> tuple[str, Lock]:
     """What a new machine makes of a base and a lock; its base comes from `used`'s repository."""
     path = Path(tempfile.mkdtemp(dir=world.path, prefix="fresh-"))
@@ -65,7 +89,7 @@ def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> 
         host = Machine(path, world).host()
         source = host.store.read_commit(base)
         wanted = [Request(RequestKind.PACKAGE, str(p.nevra)) for p in lock.packages]
-        origin = with_requests(Origin(OstreeRef("", REF)), wanted)
+        origin = replace(with_requests(Origin(OstreeRef("", REF)), wanted), options=lock.options)
         with (
             host.locked(),
             transaction.open_sources(host, source, lock, needs_repositories=True) as sources,
@@ -98,7 +122,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.stack.callback(lambda: remove([path / "machine"]))
         (path / "world").mkdir()
         self.world = self.stack.enter_context(make_world(path / "world", *self.more_of_base))
-        self.world.publish(*more_users("1"), *self.more_to_layer)
+        self.world.publish(*more_users("1"), documented("1"), *self.more_to_layer)
         self.machine = self.world.machine(path / "machine")
         self.versions = itertools.count(2)
 
@@ -113,6 +137,14 @@ class AnyHistory(RuleBasedStateMachine):
     def install(self, data: st.DataObject) -> None:
         names = data.draw(st.sets(st.sampled_from(self.names), min_size=1, max_size=4))
         self.machine.apply(lambda host: verbs.install(host, sorted(names), idempotent=True))
+
+    @rule(documentation=st.booleans())
+    def decide_about_documentation(self, documentation: bool) -> None:
+        self.machine.apply(
+            lambda host: verbs.install(
+                host, ["documented"], idempotent=True, documentation=documentation
+            )
+        )
 
     @rule(data=st.data())
     @precondition(lambda self: self.requested())
@@ -144,7 +176,7 @@ class AnyHistory(RuleBasedStateMachine):
     def newer_packages_appear(self) -> None:
         version = str(next(self.versions))
         newer = tiny_rpm("old-and-new", "/usr/bin/old-and-new", version=version)
-        self.world.publish(newer, *more_users(version))
+        self.world.publish(newer, documented(version), *more_users(version))
 
     @invariant()
     def commit_follows_from_base_and_lock(self) -> None:

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Layer packages over the base.")
-@click.argument("packages", metavar="PKG...", nargs=-1, required=True)
+@click.argument("packages", metavar="PKG...", nargs=-1)
 @click.option("--idempotent", is_flag=True, help="Packages asked for already are no error.")
 @click.option("--allow-inactive", is_flag=True, help="Keep requests that the base fulfils.")
+@click.option(
+    "--docs/--no-docs",
+    "documentation",
+    default=None,
+    help="With or without documentation, from now on, of all layers.",
+)
 @change_options
 @repository_options
 @sysroot_options
@@ -24,6 +30,7 @@ def command(
     packages: tuple[str, ...],
     idempotent: bool,
     allow_inactive: bool,
+    documentation: bool | None,
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -35,9 +42,17 @@ def command(
     """
     from layer import verbs
 
+    if not packages and documentation is None:
+        raise click.UsageError("name packages, or say --docs or --no-docs")
     return carry_out(
         host,
-        lambda: verbs.install(host, packages, idempotent=idempotent, allow_inactive=allow_inactive),
+        lambda: verbs.install(
+            host,
+            packages,
+            idempotent=idempotent,
+            allow_inactive=allow_inactive,
+            documentation=documentation,
+        ),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,
