@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from layer import verbs
+from layer import querying, verbs
 from layer.headers import headers_ref, list_packages
 from layer.layout import HEADERS
 from layer.model import Nevra
@@ -170,6 +171,8 @@ def test_diff_shows_what_an_upgrade_did(own_world: World, tmp_path: Path) -> Non
     assert db(machine, "diff", before, after).stdout.splitlines() == [*head, *upgraded, *layered]
     back = db(machine, "diff", after, before).stdout.splitlines()
     assert back[2:4] == ["Downgraded:", "  tiny-release 2-1 -> 1-1"]
+    as_rpm_ostree = db(machine, "diff", "--format=json", before, after).stdout
+    assert json.loads(as_rpm_ostree) == from_json(machine, "diff", before, after)
     assert from_json(machine, "diff", before, after) == {
         "ostree-commit-from": before,
         "ostree-commit-to": after,
@@ -211,6 +214,35 @@ def test_diff_compares_what_boots_next_with_what_was_before(machine_kept: Machin
     assert shown[2:] == ["Layers added:", *(f"  {nevra}" for nevra in LAYERS)]
     assert from_json(machine_kept, "diff", "1")["ostree-commit-from"] == derived
     assert db(machine_kept, "diff", "0", "0").stdout.splitlines()[2:] == []
+
+
+@pytest.mark.parametrize(
+    ("booted", "words", "names"),
+    [
+        (1, [], ("booted deployment", "pending deployment")),
+        (0, [], ("rollback deployment", "booted deployment")),
+        (None, [], ("rollback deployment", "pending deployment")),
+        (1, ["0"], ("booted deployment", "deployment 0")),
+        (None, ["1"], ("pending deployment", "deployment 1")),
+    ],
+)
+def test_diff_begins_with_what_runs(
+    machine_kept: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    booted: int | None,
+    words: list[str],
+    names: tuple[str, str],
+) -> None:
+    there = machine_kept.host().sysroot.deployments()
+    marked = tuple(replace(d, is_booted=d.index == booted) for d in there)
+    monkeypatch.setattr("layer.store.sysroot.Sysroot.deployments", lambda _: marked)
+    old, new, _ = querying.package_diff(machine_kept.host(), words)
+    assert (old.name, new.name) == names
+    numbers = {"booted": booted, "rollback": 1, "pending": 0}
+    for subject in (old, new):
+        first, _, last = subject.name.partition(" ")
+        index = numbers.get(first, int(last) if last.isdigit() else None)
+        assert subject.commit.checksum == there[index or 0].checksum
 
 
 def test_diff_wants_two_deployments(machine: Machine) -> None:

@@ -47,8 +47,11 @@ def list_(host: Host, words: tuple[str, ...], is_json: bool) -> None:
 @click.argument("old", metavar="[[FROM]", required=False)
 @click.argument("new", metavar="TO]", required=False)
 @_AS_JSON
+@click.option(
+    "-F", "--format", "form", type=click.Choice(["block", "json"]), help="As rpm-ostree has it."
+)
 @sysroot_options
-def diff(host: Host, old: str | None, new: str | None, is_json: bool) -> None:
+def diff(host: Host, old: str | None, new: str | None, is_json: bool, form: str | None) -> None:
     """Show which packages differ between two commits.
 
     FROM is what runs if not said; without TO, what runs is compared with what boots next.
@@ -58,7 +61,7 @@ def diff(host: Host, old: str | None, new: str | None, is_json: bool) -> None:
 
     words = [word for word in (old, new) if word is not None]
     before, after, found = querying.package_diff(host, words)
-    if is_json:
+    if is_json or form == "json":
         _print_json(diff_as_json(before.commit.checksum, after.commit.checksum, found))
     else:
         click.echo(render.package_diff(str(before), str(after), found))
