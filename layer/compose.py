@@ -97,12 +97,16 @@ def compose_tree(
     `taken` are the versions that were published already.
 
     `timestamp` (seconds) is that of the commit and of the packages' installation;
-    without it SOURCE_DATE_EPOCH, else now. An existing version is refused.
+    without it SOURCE_DATE_EPOCH, else now, and later than the predecessor's: machines
+    take a base that is not for the older one. An existing version is refused.
     """
     require_root()
-    epoch = timestamp if timestamp is not None else _now()
     parent = store.find_commit(treefile.ref)
-    present = [str(store.read_commit(parent).metadata.get("version", ""))] if parent else []
+    previous = store.read_commit(parent) if parent else None
+    epoch = timestamp if timestamp is not None else _now()
+    if previous and timestamp is None:
+        epoch = max(epoch, previous.timestamp + 1)
+    present = [str(previous.metadata.get("version", ""))] if previous else []
     number = _version(treefile, [*present, *taken])
     packages, unscripted = _packages(treefile, repositories, store, cache, reporter)
     triggers = read_triggers()

@@ -55,7 +55,7 @@ def parse_accounts(passwd: str, group: str) -> Accounts:
 def parse_sysusers(text: str, source: str) -> tuple[UserLine, ...]:
     """The lines of a sysusers.d file that make users and groups (sysusers.d(5))."""
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith(("#", ";")):
             continue
         try:
@@ -160,7 +160,7 @@ def format_sysusers(lines: Iterable[UserLine]) -> str:
 
 
 def _numbered(text: str) -> Iterator[tuple[str, int]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.split(":")
         if len(fields) > 2 and fields[2].isdigit():
             yield fields[0], int(fields[2])

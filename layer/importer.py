@@ -18,7 +18,6 @@ from layer.layout import (
     declared_paths,
     is_tmpfiles_configuration,
     place,
-    shown,
     tmpfiles_path,
 )
 from layer.model import (
@@ -36,6 +35,7 @@ from layer.rpmfile.payload import read_payload
 from layer.store.contract import ObjectStore
 from layer.store.gobject import uninterrupted
 from layer.store.trees import TreeEditor, empty_tree, lookup
+from layer.words import shown
 
 SCHEMA = 1  # of the commit's metadata, and of how a package becomes a tree
 _MOST_THREADS = 4  # each holds the beginning of a file in memory

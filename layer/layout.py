@@ -5,24 +5,18 @@ from __future__ import annotations
 import enum
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from layer import tmpfiles
+from layer.entries import fault_of
 from layer.model import Owner, PackageFile, PackageHeader
-from layer.words import printable
+from layer.words import shown
 
 HEADERS = "usr/lib/sysimage/packages"  # the packages' headers, one file each
 FACTORY = "usr/share/factory"  # tmpfiles.d(5), type C
 _TMPFILES_FOLDERS = ("usr/lib/tmpfiles.d/", "usr/etc/tmpfiles.d/")
-_LONGEST_NAME = 255  # bytes, of every Linux file system
-_LONGEST_TARGET = 4095  # bytes, of a link: PATH_MAX without its NUL
-_LONGEST_PATH = 3584  # bytes: PATH_MAX, and room for where a deployment itself lies
-_DEEPEST = 128  # components
-_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # how what is no UTF-8 is decoded
 _MOST_REFUSED = 50  # lines for one package
-_LONGEST_SHOWN = 400  # characters
 
 
 class Fate(enum.Enum):
@@ -136,7 +130,7 @@ def place(header: PackageHeader, declared: frozenset[str] = frozenset()) -> Plac
     work = _Placing(header, declared)
     seen: set[str] = set()
     for file in header.files:
-        fault = _fault(file) or ("is listed twice" if file.path in seen else "")
+        fault = fault_of(file) or ("is listed twice" if file.path in seen else "")
         seen.add(file.path)
         if fault:
             work.refuse(file.path, fault)
@@ -164,63 +158,9 @@ def tmpfiles_path(name: str) -> str:
     return f"usr/lib/tmpfiles.d/zz-layer-{name}.conf"
 
 
-def shown(path: str) -> str:
-    """A path as it can be read on one line; of one that would fill the screen, its two ends."""
-    if len(path) > _LONGEST_SHOWN:
-        half = _LONGEST_SHOWN // 2
-        path = f"{path[:half]}\u2026{path[-half:]}"
-    return printable(path)
-
-
 def is_root(name: str) -> bool:
     """Whether an owner's or a group's name, or number in digits, is root's."""
     return name in ("root", "0")
-
-
-def _fault(file: PackageFile) -> str:
-    """What is wrong with an entry wherever it lies, or ""."""
-    return next((text for faults in (_path_faults, _other_faults) for text in faults(file)), "")
-
-
-def _path_faults(file: PackageFile) -> Iterator[str]:
-    names = file.path.split("/")
-    if len(_bytes(file.path)) > _LONGEST_PATH:
-        yield f"is longer than {_LONGEST_PATH} bytes"
-    if len(names) > _DEEPEST:
-        yield f"lies deeper than {_DEEPEST} directories"
-    if not file.path.startswith("/"):
-        yield "is not absolute"
-    if file.path != "/" and "" in names[1:]:
-        yield "has an empty component"
-    if not {".", ".."}.isdisjoint(names):
-        yield "has a component . or .."
-    if not _is_utf8(file.path) or "\n" in file.path:
-        yield "is not UTF-8, or holds a newline"
-    if any(len(_bytes(name)) > _LONGEST_NAME for name in names):
-        yield f"has a component of more than {_LONGEST_NAME} bytes"
-
-
-def _other_faults(file: PackageFile) -> Iterator[str]:
-    if stat.S_ISLNK(file.mode):
-        if not (file.link_to and _is_utf8(file.link_to)):
-            yield "is a link whose target is empty or not UTF-8"
-        if len(_bytes(file.link_to)) > _LONGEST_TARGET:
-            yield f"is a link whose target is longer than {_LONGEST_TARGET} bytes"
-    if not (_OWNER.fullmatch(file.user) and _OWNER.fullmatch(file.group)):
-        yield (
-            f"has the owner '{shown(file.user)}' and group '{shown(file.group)}', "
-            "which are no names"
-        )
-    if stat.S_IFMT(file.mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
-        yield "is a device, FIFO or socket"
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _is_utf8(text: str) -> bool:
-    return not _SURROGATE.search(text)
 
 
 class _Placing:
@@ -327,7 +267,9 @@ class _Placing:
             self._set_line("C", path, attributes)
 
     def _set_line(self, kind: str, path: str, attributes: str, argument: str = "") -> None:
-        if path not in self._declared:
+        if not tmpfiles.can_name(path):
+            self.refuse(path, "holds a line break, which no tmpfiles.d line can name")
+        elif path not in self._declared:
             self._lines.setdefault(path, tmpfiles.format_line(kind, path, attributes, argument))
 
     def _put(self, file: PackageFile, path: str) -> None:

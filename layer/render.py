@@ -6,14 +6,13 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from layer.change import Change
-from layer.layout import shown
 from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.scriptlets import is_installing
 from layer.status import DeploymentState
-from layer.words import count, instant, printable
+from layer.words import count, instant, printable, shown
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SHOWN = 12  # hex digits of a checksum that a person is shown

@@ -6,15 +6,22 @@ import re
 
 # What systemd 252 does, seen: fields are unquoted, and a backslash only takes the meaning from
 # the next character; the argument, which is the rest of the line, is not unquoted, and
-# C escapes are resolved in it. In both, specifiers begin with %.
+# C escapes are resolved in it. In both, specifiers begin with %. A line ends at LF, CR or NUL,
+# within quotes too; only the four ASCII blanks part fields.
+_LINE_END = re.compile(r"[\n\r\0]")
 _NEEDS_QUOTES = re.compile(r"[\s\"'\\]")
 _TO_ESCAPE = re.compile(r"[\s\\\x00-\x1f\x7f]", re.ASCII)
 
-_FIELD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^\s"'\\])+""")
+_FIELD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^ \t"'\\])+""", re.DOTALL)
 _QUOTE = re.compile(r"""\\(.)|["']""")
 
 # The types that make their path where it is missing; the others adjust, clean or remove.
 _MAKERS = frozenset("fFwdDvqQpLcbC")
+
+
+def can_name(path: str) -> bool:
+    """Whether a line can name the path at all."""
+    return not _LINE_END.search(path)
 
 
 def format_line(kind: str, path: str, attributes: str, argument: str = "") -> str:
@@ -26,7 +33,7 @@ def format_line(kind: str, path: str, attributes: str, argument: str = "") -> st
 def declared_paths(text: str) -> frozenset[str]:
     """The absolute paths that a tmpfiles.d file makes, as far as it names them without patterns."""
     paths = set()
-    for row in text.splitlines():
+    for row in _LINE_END.split(text):
         fields = _FIELD.findall(row)
         if len(fields) < 2 or row.lstrip().startswith("#"):
             continue

@@ -6,6 +6,7 @@ import datetime
 
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 NO_UPGRADE = "No upgrade available."
+_LONGEST_SHOWN = 400  # characters
 
 
 def count(number: int, noun: str) -> str:
@@ -22,3 +23,11 @@ def printable(text: str) -> str:
     """Text as it can be shown on one line: what is no UTF-8 or cannot be printed is escaped."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(path: str) -> str:
+    """A path as it can be read on one line; of one that would fill the screen, its two ends."""
+    if len(path) > _LONGEST_SHOWN:
+        half = _LONGEST_SHOWN // 2
+        path = f"{path[:half]}\u2026{path[-half:]}"
+    return printable(path)

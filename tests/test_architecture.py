@@ -30,6 +30,7 @@ ROWS = {
     "pure": (
         "origin",
         "config",
+        "entries",
         "layout",
         "tmpfiles",
         "ids",

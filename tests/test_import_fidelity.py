@@ -22,7 +22,7 @@ import pytest
 
 from layer.accounts import resolve_owners
 from layer.importer import import_packages
-from layer.layout import FACTORY, HEADERS, LINKS, RULES, Fate, Rule, is_root, shown, tmpfiles_path
+from layer.layout import FACTORY, HEADERS, LINKS, RULES, Fate, Rule, is_root, tmpfiles_path
 from layer.model import FileAttributes, PackageFile, PackageHeader, PackageTree, Tree
 from layer.rpmfile.capabilities import parse_capabilities
 from layer.rpmfile.header import read_header
@@ -30,6 +30,7 @@ from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, directories_of, files_of
+from layer.words import shown
 from testdata.distro.build import ensure_demo
 from testdata.distro.cache import default_cache
 from testdata.distro.full import find_full

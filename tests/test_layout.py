@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from layer.layout import Placement, declared_paths, place, shown
+from layer.layout import Placement, declared_paths, place
 from layer.model import Nevra, Owner, PackageFile, PackageHeader
+from layer.words import shown
 
 
 def regular(path: str, mode: int = 0o644, user: str = "root", group: str = "root") -> PackageFile:
@@ -220,8 +221,9 @@ def test_top_level_links_are_kept_where_they_are_the_layouts() -> None:
         ("/usr//x", "has an empty component"),
         ("/usr/x/", "has an empty component"),
         ("usr/x", "is not absolute"),
-        ("/usr/\udcff", "is not UTF-8, or holds a newline"),
-        ("/usr/a\nb", "is not UTF-8, or holds a newline"),
+        ("/usr/\udcff", "is not UTF-8"),
+        ("/var/a\nb", "holds a line break, which no tmpfiles.d line can name"),
+        ("/var/a\rb", "holds a line break, which no tmpfiles.d line can name"),
         ("/usr/" + "é" * 128, "has a component of more than 255 bytes"),
     ],
 )

@@ -64,6 +64,7 @@ def link(path: str, *, is_ghost: bool = False) -> PackageFile:
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(files, min_size=1, max_size=8))
 @example([regular("/boot/vmlinuz-..")])
+@example([regular("/var/\rL")])
 @example([link("/var/lib/l", is_ghost=True), regular("/var/lib/l/x")])
 @example([link("/usr/share/factory/var"), regular("/var/x")])
 @example([link("/usr/lib/l"), regular("/lib/l/x")])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from layer.errors import PackageRefused
-from layer.layout import shown
+from layer.words import shown
 
 _NEWC = (b"070701", b"070702")
 _STRIPPED = b"07070X"

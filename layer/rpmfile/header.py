@@ -13,10 +13,10 @@ from typing import Any
 import rpm
 
 from layer.errors import InvalidInput, NotFound, PackageRefused
-from layer.layout import shown
 from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
 from layer.rpmfile.index import LARGEST, check_index, claimed_size
 from layer.solver.conditions import check_condition
+from layer.words import shown
 
 # rpm prints what it finds wrong to stderr by itself; our exceptions say it.
 rpm.setVerbosity(rpm.RPMLOG_EMERG)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from layer.errors import NotFound, PackageRefused
-from layer.layout import shown
 from layer.model import PackageFile, PackageHeader
 from layer.rpmfile.cpio import Entry, Reader
 from layer.rpmfile.stream import CODECS, decompressed
+from layer.words import shown
 
 _CHUNK = 1 << 18  # bytes
 

@@ -13,8 +13,8 @@ import solv
 
 from layer.config import is_base_url, is_safe_href
 from layer.errors import InvalidInput, RepositoryError, StoreError
-from layer.layout import shown
 from layer.model import BaseState, LockedPackage, Nevra, Package, Repository, RepositoryMetadata
+from layer.words import shown
 
 PRETENDED = "layer:pretended"
 SOURCE_ARCHES = ("src", "nosrc")

@@ -53,7 +53,8 @@ TABLE = (
         "/usr/sh",
         "are",
     ),
-    _named("newline", "adds a line elsewhere", "is not UTF-8, or holds a newline", "/usr/", "a\nb"),
+    _named("newline", "adds a line to tmpfiles.d", "holds a line break", "/var/", "a\nb"),
+    _named("return", "ends a line of tmpfiles.d too", "holds a line break", "/var/", "a\rb"),
     _named("latin-1", "bytes that OSTree cannot hold", "is not UTF-8", "/usr/", b"\xe9"),
     _named(
         "surrogate", "bytes that stand for no character", "is not UTF-8", "/usr/", b"\xed\xb2\x80"
