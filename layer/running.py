@@ -21,7 +21,8 @@ from layer.errors import StoreError, TriggerFailed
 from layer.model import Commit, NearTree, Tree, TreeDiff, TriggerRun
 from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
 from layer.report import SILENT, Reporter
-from layer.sandbox import Finished, Sandbox, SandboxedCommand, SandboxOptions
+from layer.sandbox.box import Sandbox, SandboxedCommand, SandboxOptions
+from layer.sandbox.process import Finished
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, diff, empty_tree, files_of, lookup
 from layer.trigger_inputs import Moment, Program, find_program, key_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from layer import bootplan
 from layer.errors import NotFound
 from layer.host import Host, require_root
-from layer.sandbox import attached
+from layer.sandbox.process import attached
 
 _LINKS = ("bin", "sbin", "lib", "lib64")
 

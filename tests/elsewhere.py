@@ -16,7 +16,7 @@ from pathlib import Path
 from layer import host as host_module
 from layer import transaction, verbs
 from layer.host import Options, open_host
-from layer.sandbox import SandboxOptions
+from layer.sandbox.box import SandboxOptions
 from layer.triggers.format import parse_trigger
 from layer.triggers.order import in_order
 

@@ -45,6 +45,7 @@ ROWS = {
         "packages",
         "owners",
         "scriptlets",
+        "settings",
         "contexts",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
@@ -448,7 +449,7 @@ def test_a_legal_module_has_no_faults() -> None:
         "        tidy()\n"
         "        raise\n"
     )
-    source = Source("layer.sandbox", text)
+    source = Source("layer.sandbox.process", text)
     assert [fault for rule in RULES for fault in rule(source)] == []
 
 

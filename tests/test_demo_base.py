@@ -18,7 +18,7 @@ from layer.lock import read_lock, read_record
 from layer.model import LockedPackage
 from layer.owners import OwnerKind
 from layer.report import SILENT
-from layer.sandbox import SandboxOptions
+from layer.sandbox.box import SandboxOptions
 from layer.store.files import read_text
 from layer.store.remote import add_remote
 from layer.store.sysroot import initialize

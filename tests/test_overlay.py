@@ -18,7 +18,7 @@ from layer.overlay import (
     link_difference,
     read_effect,
 )
-from layer.sandbox import Overlay, Sandbox, SandboxedCommand
+from layer.sandbox.box import Overlay, Sandbox, SandboxedCommand
 from layer.store.objects import OstreeStore
 from layer.store.trees import directories_of, files_of, lookup
 from layer.triggers.globs import parse_glob

@@ -16,7 +16,7 @@ from layer.model import Directory, NearTree, Tree, TriggerRun
 from layer.overlay import link_difference
 from layer.report import SILENT, Reporter
 from layer.running import TriggerOutcome, run_triggers
-from layer.sandbox import SandboxOptions
+from layer.sandbox.box import SandboxOptions
 from layer.store.objects import OstreeStore
 from layer.store.trees import directories_of, empty_tree, files_of, lookup
 from layer.triggers.format import Trigger, parse_trigger

@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 
 from layer.errors import NotFound, TriggerFailed
-from layer.sandbox import (
-    Finished,
-    Overlay,
-    Sandbox,
-    SandboxedCommand,
-    SandboxOptions,
-    run,
-)
+from layer.sandbox.box import Overlay, Sandbox, SandboxedCommand, SandboxOptions
+from layer.sandbox.process import Finished, run
 
 EPOCH = 1_700_000_000
 
@@ -239,7 +233,7 @@ def test_what_cannot_be_mounted_is_an_error(sandbox: Sandbox, tmp_path: Path) ->
 PROGRAM = """
 import sys
 from pathlib import Path
-from layer.sandbox import Sandbox, SandboxedCommand
+from layer.sandbox.box import Sandbox, SandboxedCommand
 with Sandbox(Path(sys.argv[1])) as sandbox:
     overlay = sandbox.overlay([Path("/usr")])
     print(sandbox._pid, flush=True)

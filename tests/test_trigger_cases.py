@@ -14,7 +14,7 @@ import pytest
 
 from layer.model import NearTree, Tree
 from layer.running import TriggerOutcome, run_triggers
-from layer.sandbox import SandboxOptions
+from layer.sandbox.box import SandboxOptions
 from layer.store.objects import OstreeStore
 from layer.store.trees import diff, empty_tree, lookup
 from layer.triggers.format import Trigger, parse_trigger

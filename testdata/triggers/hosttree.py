@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layer.model import DirectoryAttributes, FileAttributes, Tree
-from layer.sandbox import run
+from layer.sandbox.process import run
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, empty_tree
 

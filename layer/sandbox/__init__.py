@@ -1,0 +1,1 @@
+"""The one room that starts processes: plain host commands, and triggers in their sandbox."""
