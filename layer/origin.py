@@ -28,6 +28,7 @@ _OURS = {
     ("layer", "schema"),
     ("layer", "requested-provides"),
     ("layer", "documentation"),
+    ("layer", "accepted-scriptlets"),
 }
 _NOT_YET = {
     ("packages", "requested-local"): "local packages",
@@ -56,13 +57,16 @@ class Origin:
     """Where the base comes from and what was asked for; requests are sorted, without repeats.
 
     `override_commit` pins the base to one commit of its ref. `options` hold for what
-    is layered. `foreign` are the sections, keys and values of other tools.
+    is layered. `accepted` are names of packages, each with the digest of the scriptlets
+    whose lines the user agreed not to run; sorted. `foreign` are the sections, keys and
+    values of other tools.
     """
 
     base: BaseSource
     requests: tuple[Request, ...] = ()
     override_commit: str = ""
     options: TreeOptions = DEFAULTS
+    accepted: tuple[tuple[str, str], ...] = ()
     foreign: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -101,6 +105,7 @@ def parse_origin(text: str) -> Origin:
         requests=_sorted(requests),
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
+        accepted=_accepted(values),
         foreign=tuple((s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS),
     )
 
@@ -120,6 +125,9 @@ def format_origin(origin: Origin) -> str:
         _set(keyfile, "layer", "schema", str(SCHEMA))
     if not origin.options.documentation:
         _set(keyfile, "layer", "documentation", "false")
+    if origin.accepted:
+        accepted = (f"{name}:{digest}" for name, digest in origin.accepted)
+        _set(keyfile, "layer", "accepted-scriptlets", _join(accepted))
     provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
     if provides:
         _set(keyfile, "layer", "requested-provides", _join(provides))
@@ -143,9 +151,14 @@ def with_options(origin: Origin, options: TreeOptions) -> Origin:
     return replace(origin, options=options)
 
 
+def with_accepted(origin: Origin, accepted: Iterable[tuple[str, str]]) -> Origin:
+    """The origin that agrees to these scriptlets not being run, and to no others."""
+    return replace(origin, accepted=tuple(sorted(accepted)))
+
+
 def pristine(origin: Origin) -> Origin:
     """The origin of the base alone."""
-    return replace(origin, requests=(), options=DEFAULTS)
+    return replace(origin, requests=(), options=DEFAULTS, accepted=())
 
 
 def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
@@ -170,6 +183,18 @@ def _options(values: Mapping[tuple[str, str], str]) -> TreeOptions:
             f"the origin file says documentation={documentation}; it is true or false"
         )
     return TreeOptions(documentation=documentation == "true")
+
+
+def _accepted(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for item in _split(values.get(("layer", "accepted-scriptlets"), "")):
+        name, colon, digest = item.rpartition(":")
+        if not (name and colon and re.fullmatch(r"[0-9a-f]{64}", digest)):
+            raise InvalidInput(
+                f"the origin file says accepted-scriptlets={item}; it is NAME:SHA-256"
+            )
+        found.append((name, digest))
+    return tuple(sorted(found))
 
 
 def _kind(text: str, provides: set[str]) -> RequestKind:
