@@ -7,7 +7,9 @@ directory that no package touches is not even read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from layer.accounts import read_accounts
@@ -19,6 +21,7 @@ from layer.conflicts import (
     line,
     owner_in,
 )
+from layer.contests import Contests
 from layer.copies import Copies
 from layer.documentation import documentation_positions
 from layer.importer import read_package_blob
@@ -27,6 +30,7 @@ from layer.ownership import Ownership, open_packages
 from layer.paths import user_path
 from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
 from layer.rpmfile.database import write_database
+from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore
 from layer.store.selinux import label_of, with_label
 from layer.store.trees import TreeEditor
@@ -36,9 +40,15 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A tree with packages in it, and what a person might want to know about the merge."""
+    """A tree with packages in it, and what a person might want to know about the merge.
+
+    `packages` are what was merged, less the owners of files that gave way to others; `states`
+    tell such files, those of the base's packages too.
+    """
 
     tree: Tree
+    packages: tuple[PackageTree, ...]
+    states: FileStates
     notes: tuple[str, ...]
 
 
@@ -51,45 +61,55 @@ def merge(
     """Puts the packages' files over the base.
 
     The same path with the same content, mode and owner is one file, whatever
-    SELinux label the base's has; all else that meets is a Conflict that names
-    every path and its owners at once, before anything is written. A directory
-    of several keeps its first attributes.
+    SELinux label the base's has; of ELF files of 32 and of 64 bits the latter
+    is taken; all else that meets is a Conflict that names every path and its
+    owners at once, before anything is written. A directory of several keeps
+    its first attributes.
     """
-    work = _Merge(store, base, copies or Copies(store))
-    for package in sorted(packages, key=lambda p: p.nevra):
-        work.add(package)
-    if work.conflicts:
-        raise conflict(_named(store, base, work.conflicts))
-    return Merged(work.editor.write(), tuple(sorted(work.notes)))
+    with ExitStack() as stack:
 
+        @cache  # and only where something meets, which mostly nothing does
+        def ownership() -> Ownership:
+            return Ownership(stack.enter_context(open_packages(store, base)), {}, {}, frozenset())
 
-def _named(
-    store: ObjectStore, base: Tree, conflicts: Sequence[tuple[str, str, str, str]]
-) -> list[str]:
-    """The conflicts in words, with the package of the base whose each path is."""
-    with open_packages(store, base) as stored:
-        ownership = Ownership(stored, {}, {}, frozenset())
-        return [
-            line(path, first or owner_in(ownership, path), second, what)
-            for path, first, second, what in conflicts
-        ]
+        contests = Contests(store, ownership)
+        work = _Merge(store, base, copies or Copies(store), contests)
+        packages = sorted(packages, key=lambda p: p.nevra)
+        for package in packages:
+            work.add(package)
+        if work.conflicts:
+            raise conflict(
+                [
+                    line(path, first or owner_in(ownership(), path), second, what)
+                    for path, first, second, what in work.conflicts
+                ]
+            )
+        return Merged(
+            work.editor.write(),
+            tuple(contests.without_lost(package) for package in packages),
+            contests.states(),
+            tuple(sorted([*work.notes, *contests.notes()])),
+        )
 
 
 class _Merge:
     """The editor, and who put what into it."""
 
-    def __init__(self, store: ObjectStore, base: Tree, copies: Copies) -> None:
+    def __init__(self, store: ObjectStore, base: Tree, copies: Copies, contests: Contests) -> None:
         self.store = store
+        self.contests = contests
         self.copies = copies
         self.editor = TreeEditor(store, base)
         self.conflicts: list[tuple[str, str, str, str]] = []  # path, writer, package, reason
         self.notes: list[str] = []
+        self._packages: dict[str, PackageTree] = {}
         self._owners: dict[str, Mapping[str, tuple[str, str]]] = {}  # by package
         self._writers: dict[str, str] = {}  # of files, and of subtrees taken whole
         self._accounts = read_accounts(store, base)
 
     def add(self, package: PackageTree) -> None:
         owners = {o.path: (o.user, o.group) for o in package.owners}
+        self._packages[str(package.nevra)] = package
         self._owners[str(package.nevra)] = owners
         self._add_directory(package, owners, "", package.root)
 
@@ -132,8 +152,19 @@ class _Merge:
         elif present is None:
             self.editor.put_file(path, checksum)
             self._writers[path] = str(package.nevra)
-        elif not self._is_same(path, present, checksum, owners.get(path)):
-            self._conflict(package, path, DIFFERENT)
+        elif self._is_same(path, present, checksum, owners.get(path)):
+            self.contests.share(path, package)
+        else:
+            self._settle(package, path, checksum)
+
+    def _settle(self, package: PackageTree, path: str, checksum: str) -> None:
+        """Lets one of two different files be the path's, where something says which."""
+        verdict = self.contests.settle(path, self._packages.get(self._writer(path)), package)
+        if not verdict.may_come:
+            self._conflict(package, path, DIFFERENT, verdict.opponent)
+        elif verdict.wins:
+            self.editor.put_file(path, checksum)
+            self._writers[path] = str(package.nevra)
 
     def _is_same(
         self, path: str, present: str, checksum: str, owner: tuple[str, str] | None
@@ -160,8 +191,9 @@ class _Merge:
         there, new = (self.store.read_directory_attributes(a) for a in (present, other))
         return with_label(there, None) != with_label(new, None)
 
-    def _conflict(self, package: PackageTree, path: str, what: str) -> None:
-        self.conflicts.append((path, self._writer(path), str(package.nevra), what))
+    def _conflict(self, package: PackageTree, path: str, what: str, opponent: str = "") -> None:
+        first = opponent or self._writer(path)
+        self.conflicts.append((path, first, str(package.nevra), what))
 
     def _writer(self, path: str) -> str:
         """The package that put a path or a directory above it, "" for the base."""
@@ -179,11 +211,13 @@ def record_packages(
     *,
     epoch: int,
     scratch: Path,
+    states: FileStates | None = None,
     without_documentation: bool = False,
 ) -> tuple[Tree, tuple[str, ...]]:
     """Lists the packages in the tree's rpm database; returns the tree and the paths written.
 
-    `epoch` (seconds) is the time of installation that rpm records.
+    `epoch` (seconds) is the time of installation that rpm records; `states` are
+    those of files for which packages met.
     """
     packages = sorted(packages, key=lambda p: p.nevra)
     blobs = [read_package_blob(store, p) for p in packages]
@@ -193,10 +227,13 @@ def record_packages(
     written = scratch / "rpmdb-new"
     written.mkdir()
     source = extract_database(store, tree, scratch)
-    absent = {}
+    known = {nevra: dict(found) for nevra, found in (states or {}).items()}
     if without_documentation:
-        absent = {p.nevra: documentation_positions(store, p) for p in packages}
-    write_database(source, written, blobs, timestamp=epoch, absent=absent)
+        for package in packages:
+            left_out = documentation_positions(store, package)
+            absent = dict.fromkeys(left_out, FileState.NOT_INSTALLED)
+            known[package.nevra] = known.get(package.nevra, {}) | absent
+    write_database(source, written, blobs, timestamp=epoch, states=known)
     editor = TreeEditor(store, tree)
     paths = []
     for file in sorted(written.iterdir()):

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from layer.errors import Conflict
 from layer.layout import PlacedFile, is_root
 from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
+from layer.multilib import gives_way, is_decided
 from layer.ownership import Ownership, open_ownership
 from layer.paths import user_path
 from layer.store.contract import ObjectStore
@@ -23,7 +24,7 @@ FILE_OVER_DIRECTORY = "a file over a directory"
 DIRECTORY_OVER_FILE = "a directory over a file"
 
 Placed = tuple[PackageHeader, Sequence[PlacedFile]]
-_Claim = tuple[PackageHeader, PackageFile]
+Claim = tuple[PackageHeader, PackageFile]
 
 
 def check_conflicts(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> None:
@@ -55,7 +56,7 @@ def owner_in(ownership: Ownership, path: str) -> str:
 
 
 def _among(packages: Sequence[Placed]) -> Iterator[str]:
-    taken: dict[str, _Claim] = {}
+    taken: dict[str, list[Claim]] = defaultdict(list)
     implied: dict[str, set[Nevra]] = defaultdict(set)  # the packages that have files below a path
     for header, files in packages:
         for placed in files:
@@ -63,10 +64,12 @@ def _among(packages: Sequence[Placed]) -> Iterator[str]:
                 implied[parent].add(header.nevra)
     for header, files in packages:
         for placed in files:
-            first = taken.setdefault(placed.path, (header, placed.source))
-            what = _clash(first, (header, placed.source))
-            if what:
-                yield line(placed.path, str(first[0].nevra), str(header.nevra), what)
+            claims, new = taken[placed.path], (header, placed.source)
+            clash = first_clash(claims, new)
+            if clash is not None:
+                yield line(placed.path, str(clash[0][0].nevra), str(header.nevra), clash[1])
+            elif all(is_decided(claim[1].color, placed.source.color) for claim in claims):
+                claims.append(new)
             if not stat.S_ISDIR(placed.source.mode):
                 yield from _over_implied(placed.path, header.nevra, implied.get(placed.path, set()))
 
@@ -80,7 +83,22 @@ def _over_implied(path: str, nevra: Nevra, others: set[Nevra]) -> Iterator[str]:
             yield line(path, str(other), str(nevra), FILE_OVER_DIRECTORY)
 
 
-def _clash(first: _Claim, second: _Claim) -> str:
+def beaten(claims: Sequence[Claim]) -> list[Claim]:
+    """Those whose file gives way to another's of the same path."""
+    return [c for c in claims if any(gives_way(c[1].color, other[1].color) for other in claims)]
+
+
+def first_clash(claims: Sequence[Claim], new: Claim) -> tuple[Claim, str] | None:
+    """The claim beside which another cannot be, and why; first of those that have the path."""
+    lost = beaten(claims)
+    for claim in sorted(claims, key=lambda claim: claim in lost):
+        what = _clash(claim, new)
+        if what:
+            return claim, what
+    return None
+
+
+def _clash(first: Claim, second: Claim) -> str:
     """Why two packages cannot both have a path, "" where they can or headers do not say it."""
     is_first, is_second = (stat.S_ISDIR(claim[1].mode) for claim in (first, second))
     if is_first and is_second:
@@ -92,11 +110,11 @@ def _clash(first: _Claim, second: _Claim) -> str:
     return DIFFERENT if _differ(first, second) else ""
 
 
-def _differ(first: _Claim, second: _Claim) -> bool:
+def _differ(first: Claim, second: Claim) -> bool:
     """Whether two files of one path certainly differ."""
     (header, one), (other_header, other) = first, second
-    if one.color and other.color and one.color != other.color:
-        return False  # multilib: one of them may win
+    if is_decided(one.color, other.color):
+        return False  # one of them is not there at all
     if (one.mode, one.link_to) != (other.mode, other.link_to):
         return True
     if any(_name(a) != _name(b) for a, b in ((one.user, other.user), (one.group, other.group))):
@@ -121,14 +139,15 @@ def _with_base(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> 
         for header, path, claim in _met(store, base.root, packages):
             # Only now: mostly nobody meets anything in the base.
             ownership = ownership or stack.enter_context(open_ownership(store, base))
-            what = _clash_with_base(store, base.root, ownership, path, claim)
+            what, opponent = _clash_with_base(store, base.root, ownership, path, claim)
             if what:
-                yield line(path, owner_in(ownership, path), str(header.nevra), what)
+                first = opponent or owner_in(ownership, path)
+                yield line(path, first, str(header.nevra), what)
 
 
 def _met(
     store: ObjectStore, base: Tree, packages: Sequence[Placed]
-) -> Iterator[tuple[PackageHeader, str, _Claim | None]]:
+) -> Iterator[tuple[PackageHeader, str, Claim | None]]:
     """Where packages come upon something of the base; no claim for a directory they imply."""
     for header, files in packages:
         implied = {parent for placed in files for parent in _parents(placed.path)}
@@ -143,16 +162,21 @@ def _met(
 
 
 def _clash_with_base(
-    store: ObjectStore, base: Tree, ownership: Ownership, path: str, claim: _Claim | None
-) -> str:
+    store: ObjectStore, base: Tree, ownership: Ownership, path: str, claim: Claim | None
+) -> tuple[str, str]:
+    """Why it cannot be, and with which package if not with the one that has the path."""
     if isinstance(lookup(store, base, path), Tree):
-        return FILE_OVER_DIRECTORY
+        return FILE_OVER_DIRECTORY, ""
     if claim is None or stat.S_ISDIR(claim[1].mode):
-        return DIRECTORY_OVER_FILE
+        return DIRECTORY_OVER_FILE, ""
     if not ownership.is_of_package(path):
-        return ""  # headers do not say what a trigger wrote
+        return "", ""  # headers do not say what a trigger wrote
     present = [c for c in ownership.claims(path) if not c[1].is_ghost]
-    return DIFFERENT if all(_clash(there, claim) for there in present) else ""
+    lost = beaten(present)
+    if all(_clash(there, claim) for there in present if there not in lost):
+        return DIFFERENT, ""
+    clash = first_clash(lost, claim)
+    return (clash[1], str(clash[0][0].nevra)) if clash else ("", "")
 
 
 def _parents(path: str) -> Iterator[str]:

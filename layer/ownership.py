@@ -12,6 +12,7 @@ from layer.ids import SYSUSERS
 from layer.layout import HEADERS, tmpfiles_path
 from layer.lock import LAYER, base_of, read_lock, read_record
 from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
+from layer.multilib import gives_way
 from layer.owners import Owned, OwnerKind
 from layer.paths import header_paths, user_path
 from layer.rpmdb import extract_database
@@ -60,14 +61,19 @@ class Ownership:
     def claims(self, tree_path: str) -> tuple[tuple[PackageHeader, PackageFile], ...]:
         """The packages that list a path, in the order in which they came: the base's first.
 
-        One that only claims the name (%ghost) comes last.
+        One whose ELF file gives way to another's comes after those, and one that only claims
+        the name (%ghost) last.
         """
         if self._stored is None:
             return ()
         found = self._stored.claims(header_paths(tree_path))
-        return tuple(
-            sorted(found, key=lambda c: (c[1].is_ghost, c[0].nevra in self._layered, c[0].nevra))
-        )
+
+        def place_of(claim: tuple[PackageHeader, PackageFile]) -> tuple[bool, bool, bool, Nevra]:
+            header, file = claim
+            is_beaten = any(gives_way(file.color, other.color) for _, other in found)
+            return file.is_ghost, is_beaten, header.nevra in self._layered, header.nevra
+
+        return tuple(sorted(found, key=place_of))
 
 
 def owner_of(store: ObjectStore, commit: Commit, tree_path: str) -> Owned | None:

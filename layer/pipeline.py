@@ -103,6 +103,7 @@ def assemble(
     packages = _as_wanted(store, packages, tree_options)
     copies = Copies.open(store)
     merged = assembly.merge(store, base, packages, copies)
+    packages = merged.packages
     tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
     has_numbers = tree != merged.tree
     before_owners, after_owners = split_at_owners(triggers)
@@ -125,7 +126,9 @@ def assemble(
     tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
     reporter.step("Writing the rpm database")
     record_packages = partial(
-        assembly.record_packages, without_documentation=not tree_options.documentation
+        assembly.record_packages,
+        states=merged.states,
+        without_documentation=not tree_options.documentation,
     )
     tree, database = record_packages(store, tree, packages, epoch=epoch, scratch=workshop.scratch)
     tree, more = finish(tree) if finish else (tree, ())

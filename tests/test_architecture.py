@@ -47,6 +47,7 @@ ROWS = {
         "scriptlets",
         "settings",
         "contexts",
+        "multilib",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
@@ -59,6 +60,7 @@ ROWS = {
         "headers",
         "ownership",
         "conflicts",
+        "contests",
         "documentation",
         "assembly",
         "overlay",

@@ -19,6 +19,7 @@ from layer.lock import DEFAULTS, TreeOptions
 from layer.model import PackageTree
 from layer.rpmfile.database import write_database
 from layer.rpmfile.header import read_header
+from layer.rpmfile.states import FileState
 from layer.store.files import read_text
 from layer.store.objects import OstreeStore
 from layer.store.trees import directories_of, files_of, lookup
@@ -151,11 +152,11 @@ def test_factory_content_goes_with_its_tmpfiles_line(tmp_path: Path) -> None:
 def test_the_rpm_database_says_that_it_is_not_installed(tmp_path: Path) -> None:
     header = read_header(write_rpm(CORNERS, tmp_path))
     left_out = documentation_of(header.files)
-    positions = [n for n, file in enumerate(header.files) if file.path in left_out]
-    for absent, state in (({header.nevra: positions}, "not installed"), ({}, "normal")):
+    found = {n: FileState.NOT_INSTALLED for n, f in enumerate(header.files) if f.path in left_out}
+    for states, state in (({header.nevra: found}, "not installed"), ({}, "normal")):
         folder = tmp_path / state
         folder.mkdir()
-        write_database(None, folder, [header.blob], timestamp=1, absent=absent)
+        write_database(None, folder, [header.blob], timestamp=1, states=states)
         lines = recorded(folder, "corners")
         assert lines[f"{DOC}/listed/a"] == lines[f"{DOC}/listed"] == state
         assert lines[f"{DOC}/mixed/copyright"] == lines["/usr/bin/corners"] == "normal"

@@ -20,7 +20,7 @@ import rpm
 from layer.errors import LayerError, NotFound, StoreError
 from layer.model import Nevra
 from layer.rpmfile.header import load, read_nevra
-from layer.rpmfile.states import with_absent_files
+from layer.rpmfile.states import FileStates, with_file_states
 
 DATABASE_FILE = "rpmdb.sqlite"
 
@@ -118,12 +118,12 @@ def write_database(
     blobs: Sequence[bytes],
     *,
     timestamp: int,
-    absent: Mapping[Nevra, Sequence[int]] | None = None,
+    states: FileStates | None = None,
 ) -> None:
     """Makes `rpmdb.sqlite` in the empty directory `destination`: that of `source`, and the packages
     whose headers are `blobs`, in their order, installed at `timestamp` (seconds; rpm counts one
-    on for each package). The files `absent`, by their positions in the headers, are recorded as
-    not installed.
+    on for each package). `states` are those of files that rpm could not know; packages of
+    `source` may be among them.
 
     The same arguments give the same bytes, whatever the machine is configured to.
     """
@@ -134,7 +134,7 @@ def write_database(
     if blobs or source is None:
         with _ALONE, _settings(destination, timestamp), _deferred_signals():
             _add(destination, blobs)
-    _mark_absent(path, absent or {})
+    _set_states(path, states or {})
     _settle(path)
     for name in _ASIDE:
         (destination / name).unlink(missing_ok=True)
@@ -217,17 +217,18 @@ def _deferred_signals() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-def _mark_absent(path: Path, absent: Mapping[Nevra, Sequence[int]]) -> None:
-    # rpm itself does it only where it unpacks, too: with JUSTDB all counts as installed.
-    if not absent:
+def _set_states(path: Path, states: FileStates) -> None:
+    # rpm itself does it only where it unpacks, too: with JUSTDB all counts as installed, and
+    # what was there before as replaced.
+    if not states:
         return
     with closing(sqlite3.connect(path)) as connection, connection:
         rows = connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum").fetchall()
         for number, blob in rows:
             header = rpm.hdr(blob)
-            positions = absent.get(read_nevra(header)) if is_package(header) else None
-            if positions:
-                changed = (with_absent_files(blob, positions), number)
+            found = states.get(read_nevra(header)) if is_package(header) else None
+            if found:
+                changed = (with_file_states(blob, found), number)
                 connection.execute("UPDATE Packages SET blob = ? WHERE hnum = ?", changed)
 
 

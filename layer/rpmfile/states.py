@@ -1,19 +1,33 @@
-"""What the rpm database says of each file of a package: that it is there, or was left out."""
+"""What the rpm database says of each file of a package: that it is there, or why it is not."""
 
 from __future__ import annotations
 
+import enum
 import struct
-from collections.abc import Iterable
+from collections.abc import Mapping
+
+from layer.model import Nevra
 
 _FILESTATES = 1029  # RPMTAG_FILESTATES, one byte for each file
-_NOT_INSTALLED = 2  # RPMFILE_STATE_NOTINSTALLED, what rpm --excludedocs leaves behind
 _ENTRY = struct.Struct(">IIiI")  # tag, type, offset, count
 
 
-def with_absent_files(blob: bytes, positions: Iterable[int]) -> bytes:
-    """A package's header as the database keeps it, with these files recorded as not installed.
+class FileState(enum.IntEnum):
+    """Whether a file is there: rpm's RPMFILE_STATE_NORMAL, _NOTINSTALLED and _WRONGCOLOR."""
 
-    `positions` are those in the header's list of files. The states lie outside of what is signed.
+    NORMAL = 0
+    NOT_INSTALLED = 2  # what --excludedocs leaves behind
+    WRONG_COLOR = 4  # another package's ELF file is preferred
+
+
+# By package, and by the position in its list of files.
+FileStates = Mapping[Nevra, Mapping[int, FileState]]
+
+
+def with_file_states(blob: bytes, states: Mapping[int, FileState]) -> bytes:
+    """A package's header as the database keeps it, with these states of files.
+
+    They are by the position in the header's list of files, and lie outside of what is signed.
     ValueError where the header has no states for them.
     """
     count, _ = struct.unpack_from(">II", blob)
@@ -25,8 +39,8 @@ def with_absent_files(blob: bytes, positions: Iterable[int]) -> bytes:
         raise ValueError("the header has no file states")
     start = 8 + count * _ENTRY.size + offset
     changed = bytearray(blob)
-    for position in positions:
+    for position, state in states.items():
         if not 0 <= position < items:
             raise ValueError(f"the header has no state of file {position}")
-        changed[start + position] = _NOT_INSTALLED
+        changed[start + position] = state
     return bytes(changed)
