@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from layer.audit.verdict import Audit
 from layer.lock import Lock
 from layer.model import Commit, Deployment, Nevra, Package, PackageHeader, Resolution
 from layer.origin import Origin
@@ -28,10 +29,12 @@ class Leftover:
 class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.
 
-    `headers` are those of the resolution's packages, in its order; `to_fetch`
+    `headers` are those of the resolution's packages, in its order, `audits` what
+    becomes of their scriptlets; `to_fetch`
     are the packages that are not in the store yet; `triggers` are the names of
-    those that will fire. `previous` is the lock of what is layered now, `lock`
-    what holds packages and ids where they are.
+    those that will fire, `bringing` those of packages that bring triggers of their
+    own, which are known when the packages are here. `previous` is the lock of what
+    is layered now, `lock` what holds packages and ids where they are.
     """
 
     stateroot: str
@@ -44,8 +47,10 @@ class Change:
     lock: Lock
     resolution: Resolution
     headers: tuple[PackageHeader, ...]
+    audits: tuple[Audit, ...]
     to_fetch: tuple[Package, ...]
     triggers: tuple[str, ...]
+    bringing: tuple[str, ...]
     leftovers: tuple[Leftover, ...]
     kernel_arguments: tuple[str, ...]
 

@@ -109,7 +109,6 @@ def compose_tree(
     present = [str(previous.metadata.get("version", ""))] if previous else []
     number = _version(treefile, [*present, *taken])
     packages, unscripted = _packages(treefile, repositories, store, cache, reporter)
-    triggers = read_triggers()
     with (
         pipeline.scratch_in(store.path / "tmp") as scratch,
         store.transaction(),
@@ -120,7 +119,7 @@ def compose_tree(
             store,
             skeleton(store, treefile),
             packages,
-            triggers,
+            partial(read_triggers, store),
             workshop,
             epoch=epoch,
             previous_ids=dict(treefile.ids),

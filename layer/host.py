@@ -22,13 +22,15 @@ from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
 from layer.repos import read_repositories
 from layer.running import SandboxOptions
+from layer.settings import PATH as SETTINGS
+from layer.settings import Settings, parse_settings
 from layer.status import DeploymentState, Signature, fulfils
 from layer.store.files import read_text
 from layer.store.objects import OstreeStore
 from layer.store.remote import read_signatures
 from layer.store.sysroot import Sysroot
 from layer.store.trees import empty_tree, files_of, lookup
-from layer.trigger_set import read_triggers
+from layer.trigger_set import LocalFiles, read_local, read_triggers
 from layer.triggers.format import Trigger
 
 _KARGS = "usr/lib/bootc/kargs.d"
@@ -40,6 +42,8 @@ class Options:
 
     `repository_directories` are read besides the deployment's own
     /etc/yum.repos.d; `cache` holds repository metadata and downloads.
+    `accept_unscripted` names packages that may come although nothing does what
+    lines of their scriptlets would.
     """
 
     stateroot: str | None = None
@@ -47,6 +51,7 @@ class Options:
     cache: Path | None = None
     wait: bool = True
     sandbox: SandboxOptions | None = None
+    accept_unscripted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,17 @@ class Host:
         repositories = read_repositories(directories, self._variables(found))
         return tuple(r for r in repositories if r.is_enabled)
 
+    def settings(self) -> Settings:
+        """What the pending deployment's admin has set about layer."""
+        found = self.pending()
+        file = found.path / SETTINGS if found else None
+        if file is None or not file.is_file():
+            return Settings()
+        try:
+            return parse_settings(file.read_text(), f"/{SETTINGS}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"cannot read /{SETTINGS}: {error}") from error
+
     def near(self, base: Commit) -> NearTree:
         """The clean deployment that resembles `base` most, to run triggers over."""
         deployments = [d for d in self.sysroot.deployments() if not d.is_unlocked]
@@ -127,9 +143,14 @@ class Host:
                     return NearTree(deployment.path, commit.root)
         return NearTree(None, empty_tree(self.store))
 
-    def triggers(self) -> tuple[Trigger, ...]:
-        """The trigger set, in the order in which it runs."""
-        return read_triggers()
+    def triggers(self, tree: Tree) -> tuple[Trigger, ...]:
+        """The triggers for a tree that this machine is to have, in their order."""
+        return read_triggers(self.store, tree, self.local_triggers())
+
+    def local_triggers(self) -> LocalFiles:
+        """The trigger files that somebody has changed in the /etc that the next tree takes over."""
+        merge = bootplan.merge_source(self.sysroot.deployments(), self.stateroot)
+        return read_local(merge.path) if merge else {}
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -29,6 +29,8 @@ from layer.triggers.order import digest, split_at_owners
 # What triggers take for the time. The same for every base, so that an output is found
 # again whatever base it was made on: 2020-01-01T00:00:00Z.
 TRIGGER_EPOCH = 1_577_836_800
+# Takes the merged tree; gives its triggers in their order.
+TriggersOf = Callable[[Tree], Sequence[Trigger]]
 # Takes a tree; gives the next one, and the paths that layer wrote in it.
 Finish = Callable[[Tree], tuple[Tree, Sequence[str]]]
 
@@ -83,7 +85,7 @@ def assemble(
     store: ObjectStore,
     base: Tree,
     packages: Sequence[PackageTree],
-    triggers: Sequence[Trigger],
+    triggers_of: TriggersOf,
     workshop: Workshop,
     *,
     epoch: int,
@@ -93,7 +95,7 @@ def assemble(
     finish: Finish | None = None,
     tree_options: TreeOptions = DEFAULTS,
 ) -> Assembled:
-    """Base, packages, triggers, rpm database and labels to one tree; `triggers` are in order.
+    """Base, packages, triggers, rpm database and labels to one tree.
 
     Triggers fire on what differs from `before`, which is the base if not said, and that
     is labelled. `epoch` (seconds) is the time of installation in the rpm database. `finish`
@@ -106,6 +108,7 @@ def assemble(
     packages = merged.packages
     tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
     has_numbers = tree != merged.tree
+    triggers = triggers_of(merged.tree)
     before_owners, after_owners = split_at_owners(triggers)
     fire = partial(
         run_triggers,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Sequence
 
+from layer import consent
+from layer.audit.verdict import Audit, Verdict
 from layer.change import Change
 from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
-from layer.scriptlets import is_installing
 from layer.status import DeploymentState
 from layer.words import count, instant, printable, shown
 
@@ -32,7 +33,7 @@ def change(item: Change) -> str:
     parts.append(_inactive(item))
     brought = [h for h in item.headers if h.nevra in _brought(item)]
     parts += [_sizes(item), _triggers(item), _privileged(brought), _units(brought)]
-    parts += [_scriptlets(brought), _leftovers(item)]
+    parts += [_scriptlets(item), _leftovers(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -230,7 +231,10 @@ def _sizes(item: Change) -> list[str]:
 def _triggers(item: Change) -> list[str]:
     if not item.headers:
         return []
-    return [f"Triggers that will fire: {', '.join(item.triggers) or 'none'}."]
+    lines = [f"Triggers that will fire: {', '.join(item.triggers) or 'none'}."]
+    if item.bringing:
+        lines.append(f"They bring triggers of their own, too: {', '.join(item.bringing)}.")
+    return lines
 
 
 def _privileged(headers: Sequence[PackageHeader]) -> list[str]:
@@ -272,18 +276,30 @@ def _package_change(change: PackageChange) -> str:
     return str(change.either.nevra)
 
 
-def _scriptlets(headers: Sequence[PackageHeader]) -> list[str]:
+def _scriptlets(item: Change) -> list[str]:
+    """What becomes of the scriptlets of the packages that come."""
+    brought = _brought(item)
     lines = []
-    for header in headers:
-        for scriptlet in header.scriptlets:
-            if not is_installing(scriptlet.slot):
-                continue
-            number = len(scriptlet.body.strip().splitlines())
-            lines.append(
-                f"  {header.nevra.name}: %{scriptlet.slot}, {count(number, 'line')} "
-                f"of {printable(scriptlet.interpreter)}"
-            )
-    return ["Scriptlets that are not run:", *sorted(lines)] if lines else []
+    for header, audit in zip(item.headers, item.audits, strict=True):
+        if header.nevra not in brought:
+            continue
+        words = _verdicts(audit)
+        if words:
+            lines.append(f"  {header.nevra.name}: {words}")
+        lines += [f"    not run: {line}" for line in consent.lines(audit)]
+    return ["Scriptlets, which are never run:", *lines] if lines else []
+
+
+def _verdicts(audit: Audit) -> str:
+    """How many lines of a package come to what."""
+    judged = [one for one in audit.judged if one.verdict is not Verdict.NOT_APPLICABLE]
+    words = []
+    for verdict in reversed(Verdict):
+        ours = [one for one in judged if one.verdict is verdict]
+        if ours:
+            by = ", ".join(sorted({one.by for one in ours} - {""}))
+            words.append(f"{count(len(ours), 'line')} {verdict.value}{f' ({by})' if by else ''}")
+    return ", ".join(words)
 
 
 def _leftovers(item: Change) -> list[str]:

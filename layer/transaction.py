@@ -14,13 +14,13 @@ from layer import bootplan, pipeline
 from layer.accounts import read_numbers
 from layer.change import Change, Leftover
 from layer.conflicts import check_conflicts
-from layer.documentation import placed_without_documentation
+from layer.consent import agree
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
+from layer.foresight import audits_of, bringing, placements_of, will_fire
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
-from layer.layout import Placement, place, tmpfiles_path
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
 from layer.model import (
@@ -34,17 +34,12 @@ from layer.model import (
     RepositoryMetadata,
     Request,
     Resolution,
-    TreeDiff,
 )
-from layer.origin import Origin, format_origin
+from layer.origin import Origin, format_origin, with_accepted
 from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
 from layer.solver.resolve import classify, resolve
-from layer.store.objects import OstreeStore
 from layer.store.remote import set_remote_ref
-from layer.store.trees import lookup
-from layer.triggers.format import Trigger
-from layer.triggers.match import fires
 from layer.words import count
 
 
@@ -130,10 +125,15 @@ def prepare(
     packages = packages_of(resolution)
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
     headers = _headers(host, packages, to_fetch, sources.metadata)
-    placements = _placements(headers, documentation=after.options.documentation)
+    placements = placements_of(headers, documentation=after.options.documentation)
     check_conflicts(
         host.store, base, [(h, p.files) for h, p in zip(headers, placements, strict=True)]
     )
+    triggers = host.triggers(base.root)
+    audits = audits_of(headers, triggers)
+    pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
+    policy = host.settings().scriptlets
+    agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
     pending = host.pending()
     previous = host.lock_of(pending) if pending else Lock()
     kept = {p.nevra.name for p in packages}
@@ -142,15 +142,17 @@ def prepare(
         stateroot=host.stateroot,
         pending=pending,
         before=host.origin(pending) if pending else None,
-        after=after,
+        after=with_accepted(after, agreed),
         previous_base=host.base_commit(pending) if pending else None,
         base=base,
         previous=previous,
         lock=sources.lock,
         resolution=resolution,
         headers=headers,
+        audits=audits,
         to_fetch=tuple(to_fetch),
-        triggers=_will_fire(host.store, base, headers, placements, host.triggers()),
+        triggers=will_fire(host.store, base, headers, placements, triggers),
+        bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
         kernel_arguments=tuple(kernel_arguments) or _kernel_arguments(host, base),
     )
@@ -234,43 +236,6 @@ def _read_fetched(package: Package, path: Path) -> PackageHeader:
             f"{package.nevra} of repository {package.repository}: {error.message}",
             "try again later: the repository may be in the middle of an update",
         ) from error
-
-
-def _placements(headers: Sequence[PackageHeader], *, documentation: bool) -> tuple[Placement, ...]:
-    """Where the packages' files land; PackageRefused names all that may land nowhere."""
-    placements = tuple(place(header) for header in headers)
-    refused = sorted(line for placement in placements for line in placement.refused)
-    if refused:
-        raise PackageRefused(
-            "these packages want what no package may have:\n  " + "\n  ".join(refused),
-            "they cannot be layered as they are",
-        )
-    if documentation:
-        return placements
-    return tuple(
-        placed_without_documentation(placement, header.files)
-        for header, placement in zip(headers, placements, strict=True)
-    )
-
-
-def _will_fire(
-    store: OstreeStore,
-    base: Commit,
-    headers: Sequence[PackageHeader],
-    placements: Sequence[Placement],
-    triggers: Sequence[Trigger],
-) -> tuple[str, ...]:
-    """The names of the triggers that the packages' files fire."""
-    paths = sorted({file.path for placement in placements for file in placement.files})
-    paths += [
-        tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
-    ]
-    there = {path for path in paths if lookup(store, base.root, path) is not None}
-    diff = TreeDiff(
-        added=tuple(p for p in paths if p not in there),
-        changed=tuple(p for p in paths if p in there),
-    )
-    return tuple(t.name for t in triggers if fires(t, diff) is not None)
 
 
 def _previous_ids(host: Host, change: Change) -> dict[str, int]:
@@ -357,7 +322,7 @@ def _commit(host: Host, change: Change) -> str:
             store,
             change.base.root,
             [p for p in packages if p is not None],
-            host.triggers(),
+            host.triggers,
             workshop,
             epoch=change.base.timestamp,
             previous_ids=_previous_ids(host, change),

@@ -44,9 +44,9 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     locale.setlocale(locale.LC_ALL, "")
     if with_date:
-        shipped = host_module.read_triggers()
-        triggers = in_order([*shipped, parse_trigger(DATE_TRIGGER, "date.toml")])
-        host_module.read_triggers = lambda: triggers
+        read = host_module.read_triggers
+        date = parse_trigger(DATE_TRIGGER, "date.toml")
+        host_module.read_triggers = lambda *of: in_order([*read(*of), date])
     sandbox = SandboxOptions(
         extra_binds=((Path(library), INSIDE),),
         extra_env=(("LD_PRELOAD", INSIDE), ("FAKETIME", shift)),

@@ -38,9 +38,9 @@ writes = ["usr/lib/libtiny.so.1"]
 def test_tree_equals_that_of_checkout_union_and_recommit(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = machine.host().triggers()
+    shipped = machine.triggers()
     all_triggers = in_order([*shipped, parse_trigger(REMOVING, "removing.toml")])
-    monkeypatch.setattr(Host, "triggers", lambda _self: all_triggers)
+    monkeypatch.setattr(Host, "triggers", lambda _self, _tree: all_triggers)
     deployment = machine.install("apple", "daemon", "suid", "web")
     host = machine.host()
     derived = host.store.read_commit(deployment.checksum)

@@ -184,9 +184,9 @@ def test_ostree_labels_a_checkout_the_same(
 def test_tree_equals_that_of_checkout_union_and_labelled_recommit(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = machine.host().triggers()
+    shipped = machine.triggers()
     all_triggers = in_order([*shipped, parse_trigger(REMOVING, "removing.toml")])
-    monkeypatch.setattr(Host, "triggers", lambda _self: all_triggers)
+    monkeypatch.setattr(Host, "triggers", lambda _self, _tree: all_triggers)
     deployment = machine.install("apple", "daemon", "suid", "web", "local-contexts")
     host = machine.host()
     derived = host.store.read_commit(deployment.checksum)
@@ -240,9 +240,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_trigger_that_builds_the_policy_relabels_what_modules_touch(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = machine.host().triggers()
+    shipped = machine.triggers()
     triggers = in_order([*shipped, parse_trigger(BUILDING, "building.toml")])
-    monkeypatch.setattr(Host, "triggers", lambda _self: triggers)
+    monkeypatch.setattr(Host, "triggers", lambda _self, _tree: triggers)
     host = machine.host()
     before = labels_of(host.store, host.store.read_commit(machine.pending().checksum).root)
     deployment = machine.install("fruit-policy", "apple")

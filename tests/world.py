@@ -26,6 +26,7 @@ from layer.report import SILENT
 from layer.running import SandboxOptions
 from layer.store.remote import add_remote
 from layer.store.sysroot import initialize
+from layer.triggers.format import Trigger
 from testdata.distro.tiny import FileSpec, RpmSpec, Scriptlet, tiny_repository, tiny_rpm
 from testdata.triggers import hosttree
 
@@ -194,6 +195,11 @@ class Machine:
     def pending(self) -> Deployment:
         """What boots next."""
         return self.host().require_pending()
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        """The triggers for what boots next."""
+        host = self.host()
+        return host.triggers(host.store.read_commit(self.pending().checksum).root)
 
     def layered(self) -> list[str]:
         """Names of the layered packages."""
