@@ -117,6 +117,7 @@ class _Task:
                 timeout=self.trigger.timeout,
                 env=self.trigger.env,
                 needs_proc=self.trigger.needs_proc,
+                is_strict=self.trigger.dlopens_payload,
             )
 
 
@@ -196,7 +197,7 @@ class _Bench:
         overlay = self._sandbox.overlay(self._lowers)
         for command in task.commands:
             finished = self._sandbox.run(overlay, command)
-            if finished.status or finished.is_timeout:
+            if finished.status or finished.is_timeout or finished.reached:
                 failure = _failure(task, finished, self._sandbox.replay(overlay, command))
                 if task.trigger.on_failure == "abort":
                     raise failure
@@ -234,6 +235,8 @@ def _failure(task: _Task, finished: Finished, replay: str) -> TriggerFailed:
     trigger = task.trigger
     if finished.is_timeout:
         fact = f"did not end within {trigger.timeout} s"
+    elif finished.reached:
+        fact = finished.reached
     elif finished.status > _BY_SIGNAL:
         fact = f"was killed by {_signal_name(finished.status - _BY_SIGNAL)}"
     else:

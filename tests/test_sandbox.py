@@ -189,16 +189,38 @@ def test_memory_is_limited(tmp_path: Path) -> None:
         overlay = sandbox.overlay([Path("/usr")])
         finished = execute(sandbox, overlay, "head -c 900M /dev/zero | tail | wc -c")
 
-    assert "memory exhausted" in finished.output
+    assert "memory exhausted" in finished.output or "of memory" in finished.reached
 
 
-def test_a_command_that_fills_the_disk_fails(sandbox: Sandbox, overlay: Overlay) -> None:
-    finished = execute(
-        sandbox, overlay, "head -c 100M /dev/zero > /usr/big; s=$?; rm /usr/big; exit $s"
-    )
+def test_a_command_that_fills_the_disk_fails_even_if_it_ends_well(tmp_path: Path) -> None:
+    script = "for i in 1 2 3; do head -c 30M /dev/zero > /usr/big$i; done; exit 0"
+    with Sandbox(tmp_path, SandboxOptions(space=64 << 20)) as sandbox:
+        finished = execute(sandbox, sandbox.overlay([Path("/usr")]), script)
 
-    assert finished.status == 1
-    assert "No space left" in finished.output or "File too large" in finished.output
+    assert finished.reached == "filled its 64 MiB of disk"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["b() { b | b & }; b; sleep 30", "while :; do sleep 40 & done"],
+    ids=["bomb", "many"],
+)
+def test_processes_are_limited(tmp_path: Path, script: str) -> None:
+    begin = time.monotonic()
+    with Sandbox(tmp_path, SandboxOptions(processes=300)) as sandbox:
+        finished = execute(sandbox, sandbox.overlay([Path("/usr")]), script, timeout=60)
+
+    assert finished.reached == "had more than 300 processes"
+    assert time.monotonic() - begin < 30
+
+
+def test_a_strict_sandbox_leaves_no_capability(sandbox: Sandbox, overlay: Overlay) -> None:
+    script = "grep Cap /proc/self/status | grep -v 0000000000000000; chown 12 /usr/bin; echo $?"
+
+    finished = execute(sandbox, overlay, script, needs_proc=True, is_strict=True)
+
+    assert finished.output.splitlines()[-1] == "1"
+    assert "Cap" not in finished.output
 
 
 def test_a_timeout_ends_all_that_a_command_started(sandbox: Sandbox, overlay: Overlay) -> None:

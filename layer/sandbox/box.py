@@ -15,13 +15,14 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from layer.errors import TriggerFailed
 from layer.sandbox.process import HOST_ENVIRONMENT, Finished, run
+from layer.sandbox.usage import usage_of
 
 # Enough to own, replace and mark files of a tree as packages' tools do, and nothing of the kernel.
 _CAPABILITIES = (
@@ -40,7 +41,9 @@ _OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off,xino=off"
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Limits in bytes: `memory` for each process, `space` for all that is written.
+    """Limits: bytes of `memory`, bytes of `space` for all that is written, and `processes`.
+
+    Memory and processes (threads count) are those of a command and all that it started.
 
     `extra_binds` (host path, path inside) and `extra_env` are a hook for tests, which bind
     libfaketime; nothing else uses them, for what they bring is in no trigger's key.
@@ -48,19 +51,24 @@ class SandboxOptions:
 
     memory: int = 4 << 30
     space: int = 4 << 30
+    processes: int = 1024
     extra_binds: tuple[tuple[Path, str], ...] = ()
     extra_env: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxedCommand:
-    """A command line for the sandbox; `timeout` in seconds, `epoch` is its SOURCE_DATE_EPOCH."""
+    """A command line for the sandbox; `timeout` in seconds, `epoch` is its SOURCE_DATE_EPOCH.
+
+    `is_strict` leaves it no capability.
+    """
 
     argv: tuple[str, ...]
     epoch: int
     timeout: float = 120
     env: tuple[tuple[str, str], ...] = ()
     needs_proc: bool = False
+    is_strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +150,14 @@ class Sandbox:
 
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
         """Runs a command that sees `overlay` as its /usr; `timeout` kills it and all it started."""
-        return run(
-            [*self._enter(), *self._boxed(overlay, command)], timeout=command.timeout, keep=1 << 16
+        finished = run(
+            [*self._enter(), *self._boxed(overlay, command)],
+            timeout=command.timeout,
+            keep=1 << 16,
+            watch=lambda pid: self._reached(overlay, pid),
         )
+        # A full disk may have gone unnoticed, and would have cut off what was written.
+        return replace(finished, reached=finished.reached or self._filled(overlay))
 
     def replay(self, overlay: Overlay, command: SandboxedCommand) -> str:
         """A shell line that does the same again, as long as the lower directories are there."""
@@ -157,6 +170,18 @@ class Sandbox:
             )
         )
         return shlex.join([*_UNSHARE, "sh", "-euc", script])
+
+    def _reached(self, overlay: Overlay, pid: int) -> str:
+        options, usage = self._options, usage_of(pid)
+        if usage.tasks > options.processes:
+            return f"had more than {options.processes} processes"
+        if usage.memory > options.memory:
+            return f"used more than {options.memory >> 20} MiB of memory"
+        return self._filled(overlay)
+
+    def _filled(self, overlay: Overlay) -> str:
+        is_full = os.statvfs(overlay.upper).f_bavail == 0
+        return f"filled its {self._options.space >> 20} MiB of disk" if is_full else ""
 
     @property
     def _pid(self) -> int:
@@ -175,7 +200,8 @@ class Sandbox:
         options = self._options
         return [
             "prlimit",
-            f"--as={options.memory}",
+            # Address space is no memory yet: this is for what grows faster than we look.
+            f"--as={2 * options.memory}",
             f"--fsize={options.space}",
             "--core=0",
             "--",
@@ -186,7 +212,12 @@ class Sandbox:
             *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
             *("--unshare-cgroup-try", "--hostname", "layer"),
             *("--cap-drop", "ALL"),
-            *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
+            *(
+                word
+                for name in _CAPABILITIES
+                if not command.is_strict
+                for word in ("--cap-add", name)
+            ),
             *_environment(command, options),
             *_places(overlay, str(self._point / overlay.name / "merged"), options.space),
             # bubblewrap takes /proc/sys for unwritable, as its mode says; but root without any

@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -15,17 +15,27 @@ from typing import IO
 from layer.errors import NotFound
 
 _KEPT = 1 << 20  # bytes of output that are kept, from the end
+_TICK = 0.05  # seconds between two looks at what a watched command uses
 _DYING = 10.0  # seconds that a killed sandbox has until its pipe must have closed
 HOST_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+_TIME = "time"
+
+Watch = Callable[[int], str]
+"""Takes a command's process id; gives the limit that it has reached, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a process ended (minus the signal's number where one killed it) and what it printed."""
+    """How a process ended (minus the signal's number where one killed it) and what it printed.
+
+    `reached` says which limit it was killed for.
+    """
 
     status: int
     output: str
     is_timeout: bool = False
+    reached: str = ""
 
 
 def run(
@@ -34,11 +44,13 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     keep: int = _KEPT,
+    watch: Watch | None = None,
 ) -> Finished:
     """Runs a command to its end; its standard output and error together, the last `keep` bytes.
 
     Standard input is empty, the environment is `env` (by default PATH and the
     C locale), the umask 022. Whatever interrupts us kills the command first.
+    `watch` is asked all the time; what it answers is the limit for which the command is killed.
     NotFound where the host lacks the program.
     """
     try:
@@ -57,18 +69,20 @@ def run(
     assert process.stdout is not None
     with process.stdout as pipe:
         try:
-            output, is_timeout = _collect(pipe, timeout, keep)
-            if not is_timeout:
-                is_timeout = not _has_ended(process, timeout)
+            limits = _Limits(process.pid, timeout, watch)
+            output, why = _collect(pipe, keep, limits)
+            if not why:
+                why = _await_end(process, limits)
         except BaseException:
             _kill(process)
-            _collect(pipe, _DYING, keep)
+            _collect(pipe, keep, _Limits(process.pid, _DYING))
             process.wait()
             raise
-        if is_timeout:
+        if why:
             _kill(process)
-            output += _collect(pipe, _DYING, keep)[0]
-    return Finished(process.wait(), output.decode(errors="replace"), is_timeout)
+            output += _collect(pipe, keep, _Limits(process.pid, _DYING))[0]
+    text = output.decode(errors="replace")
+    return Finished(process.wait(), text, why == _TIME, "" if why == _TIME else why)
 
 
 def attached(argv: Sequence[str]) -> int:
@@ -84,21 +98,41 @@ def attached(argv: Sequence[str]) -> int:
     return 128 - status if status < 0 else status
 
 
-def _collect(pipe: IO[bytes], timeout: float | None, keep: int) -> tuple[bytes, bool]:
-    """What comes until the end of the pipe, the last `keep` bytes, and whether time was up."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+class _Limits:
+    """When a command must end; `check` says why, "" as long as it need not."""
+
+    def __init__(self, pid: int, timeout: float | None, watch: Watch | None = None) -> None:
+        self._pid = pid
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._watch = watch
+
+    def check(self) -> str:
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return _TIME
+        return self._watch(self._pid) if self._watch else ""
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds until the next check."""
+        if self._watch:
+            return _TICK
+        return None if self._deadline is None else max(0, self._deadline - time.monotonic())
+
+
+def _collect(pipe: IO[bytes], keep: int, limits: _Limits) -> tuple[bytes, str]:
+    """What comes until the end of the pipe, the last `keep` bytes, and the limit that ended it."""
     output = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return bytes(output), True
-            if not selector.select(left):
+            why = limits.check()
+            if why:
+                return bytes(output), why
+            if not selector.select(limits.pause):
                 continue
             chunk = os.read(pipe.fileno(), 1 << 16)
             if not chunk:
-                return bytes(output), False
+                return bytes(output), ""
             output += chunk
             if len(output) > 2 * keep:
                 del output[:-keep]
@@ -111,10 +145,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _has_ended(process: subprocess.Popen[bytes], timeout: float | None) -> bool:
+def _await_end(process: subprocess.Popen[bytes], limits: _Limits) -> str:
     """A process may close its output and live on."""
-    try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+    while True:
+        try:
+            process.wait(limits.pause)
+            return ""
+        except subprocess.TimeoutExpired:
+            why = limits.check()
+            if why:
+                return why
