@@ -45,6 +45,7 @@ ROWS = {
         "packages",
         "owners",
         "scriptlets",
+        "audit",
         "settings",
         "contexts",
         "multilib",
@@ -85,6 +86,8 @@ OWNERS = {
     "librepo": ("layer.fetch",),
     "subprocess": ("layer.sandbox",),
     "networkx": ("layer.triggers",),
+    "tree_sitter": ("layer.audit",),
+    "tree_sitter_bash": ("layer.audit",),
     "click": ("layer.commands", "layer.__main__"),
     # Other ways to start a process or to reach the network.
     "multiprocessing": (),

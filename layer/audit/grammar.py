@@ -1,0 +1,106 @@
+"""Shell text as a syntax tree. No object of `tree_sitter` leaves this module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import tree_sitter
+import tree_sitter_bash
+
+_SPACE = re.compile(rb"(?:[ \t\n]|\\\n)*")
+_DEEPEST = 150  # levels of nesting; beyond it there is no real script, only the end of the stack
+# The scanner leaves spaces between the parts of these to nobody.
+_TEXTS = frozenset({"string", "heredoc_body", "translated_string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A piece of a script: `kind` and `field` are the grammar's names, `line` counts from 1.
+
+    `start` and `end` are places in the bytes of the script.
+    """
+
+    kind: str
+    field: str
+    text: str
+    line: int
+    start: int
+    end: int
+    is_named: bool
+    children: tuple[Node, ...]
+
+    @property
+    def named(self) -> tuple[Node, ...]:
+        """The children that are more than punctuation, without comments."""
+        return tuple(c for c in self.children if c.is_named and c.kind != "comment")
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, in order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def parse_script(text: str) -> Node | None:
+    """The tree of a whole script; None where the grammar does not account for every byte of it."""
+    source = text.encode("utf-8", "surrogateescape")
+    root = _parser().parse(source).root_node
+    if root.has_error or _depth(root) > _DEEPEST:
+        return None
+    node = _own(root, source, "")
+    return node if _is_complete(node, source, 0, len(source)) else None
+
+
+def _depth(root: tree_sitter.Node) -> int:
+    """Levels of nesting, counted without recursion."""
+    deepest, cursor, level = 0, root.walk(), 0
+    while True:
+        deepest = max(deepest, level)
+        if cursor.goto_first_child():
+            level += 1
+        else:
+            while not cursor.goto_next_sibling():
+                if not cursor.goto_parent():
+                    return deepest
+                level -= 1
+
+
+def _own(node: tree_sitter.Node, source: bytes, field: str) -> Node:
+    children = tuple(
+        _own(child, source, node.field_name_for_child(index) or "")
+        for index, child in enumerate(node.children)
+    )
+    return Node(
+        kind=node.type,
+        field=field,
+        text=source[node.start_byte : node.end_byte].decode("utf-8", "surrogateescape"),
+        line=node.start_point[0] + 1,
+        start=node.start_byte,
+        end=node.end_byte,
+        is_named=node.is_named,
+        children=children,
+    )
+
+
+def _is_complete(node: Node, source: bytes, start: int, end: int) -> bool:
+    """Whether nothing but space between `start` and `end` is outside the node and its leaves."""
+    gaps = [(start, node.start), (node.end, end)]
+    place = node.start
+    for child in node.children:
+        if not _is_complete(child, source, child.start, child.end):
+            return False
+        gaps.append((place, child.start))
+        place = child.end
+    if node.children:
+        gaps.append((place, node.end))
+    if node.kind in _TEXTS:
+        return True
+    return all(_SPACE.fullmatch(source, *gap) is not None for gap in gaps)
+
+
+@cache
+def _parser() -> tree_sitter.Parser:
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))

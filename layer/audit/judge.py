@@ -1,0 +1,190 @@
+"""Audits a package: every command of every scriptlet gets a verdict. Decides, runs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from layer import layout
+from layer.audit import known_bodies
+from layer.audit.accounts import rewrite_account
+from layer.audit.files import rewrite_file
+from layer.audit.grammar import Node, parse_script
+from layer.audit.notes import Notes
+from layer.audit.rows import rule_by_row
+from layer.audit.ruling import Call, Gathered, Ruling, unknown
+from layer.audit.simple import Simple
+from layer.audit.state import State, Word
+from layer.audit.verdict import Audit, Judged, Verdict
+from layer.audit.walk import TooLong, Walker
+from layer.model import PackageHeader, Scriptlet
+from layer.scriptlets import is_installing
+from layer.triggers.format import Trigger
+from layer.triggers.match import is_excluded, matching
+
+_SHELL = re.compile(r"(/usr)?/bin/(sh|bash|dash)( -[euxfl]+)*")
+_UNIT = re.compile(r"(.+/)?[^/]+\.(service|socket|timer|path|target|mount|automount|slice)")
+# Whether a package has just been installed or replaces another: rpm's $1. A tree is always new.
+_FIRST = {"pre": ("1",), "post": ("1",), "pretrans": ("1",), "posttrans": ("1",)}
+# Caches of which a package's files are the only input: without such files nothing changes.
+_CACHES = frozenset(
+    [
+        "ldconfig",
+        "icon-cache",
+        "glib-schemas",
+        "desktop-database",
+        "mime-database",
+        "depmod",
+        "fonts",
+        "gio-modules",
+        "gdk-pixbuf",
+        "immodules",
+        "mkfontscale",
+        "info-dir",
+        "hwdb",
+        "vim-helptags",
+        "mandb",
+        "python-bytecode",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The commands that a trigger makes unnecessary, and whether it fires for the package."""
+
+    trigger: str
+    expressions: tuple[re.Pattern[str], ...]
+    fires: bool
+
+
+def coverage(header: PackageHeader, triggers: Sequence[Trigger]) -> tuple[Coverage, ...]:
+    """Which triggers would fire for a package that is added, told from its paths alone.
+
+    A trigger that waits for the boot counts too.
+    """
+    paths = sorted(placed.path for placed in layout.place(header).files)
+    return tuple(
+        Coverage(
+            trigger.name,
+            tuple(re.compile(text) for text in trigger.covers),
+            "add" in trigger.on
+            and any(
+                not is_excluded(trigger, path)
+                for glob in trigger.include
+                for path, _ in matching(glob, paths)
+            ),
+        )
+        for trigger in triggers
+    )
+
+
+def audit_package(header: PackageHeader, covers: Sequence[Coverage]) -> Audit:
+    """Reads every scriptlet of a package; see `Audit`."""
+    gathered = Gathered({file.path: file for file in header.files})
+    judged: list[Judged] = []
+    bodies: list[tuple[str, str]] = []
+    for scriptlet in header.scriptlets:
+        if not is_installing(scriptlet.slot):
+            judged += _lines(scriptlet, Verdict.NOT_APPLICABLE, "it runs when a package goes")
+            continue
+        text = f"{scriptlet.interpreter}\n{scriptlet.body}"
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        bodies.append((scriptlet.slot, digest))
+        judged += _audit_scriptlet(scriptlet, gathered, covers)
+    return Audit(str(header.nevra), tuple(judged), gathered.rewrites, tuple(bodies))
+
+
+def _audit_scriptlet(
+    scriptlet: Scriptlet, gathered: Gathered, covers: Sequence[Coverage]
+) -> Sequence[Judged]:
+    known = known_bodies.find(scriptlet)
+    if known is not None:
+        return _lines(scriptlet, known.verdict, known.reason)
+    rule = partial(_rule, gathered=gathered, covers=covers)
+    if not scriptlet.body.strip():
+        words = tuple(Word(text) for text in scriptlet.interpreter.split())
+        if _SHELL.fullmatch(scriptlet.interpreter):
+            return ()
+        ruling = rule(Call(words))
+        text = scriptlet.interpreter
+        return (Judged(scriptlet.slot, 1, text, ruling.verdict, ruling.reason, ruling.by),)
+    if not _SHELL.fullmatch(scriptlet.interpreter):
+        reason = f"layer reads the shell alone, not {scriptlet.interpreter}"
+        return _lines(scriptlet, Verdict.UNKNOWN, reason)
+    root = parse_script(scriptlet.body)
+    if root is None:
+        return _lines(scriptlet, Verdict.UNKNOWN, "the shell grammar cannot read this script")
+    try:
+        return _walk(root, scriptlet, gathered, rule)
+    except TooLong:
+        return _lines(scriptlet, Verdict.UNKNOWN, "the script is too long to follow")
+
+
+def _walk(
+    root: Node, scriptlet: Scriptlet, gathered: Gathered, rule: partial[Ruling]
+) -> Sequence[Judged]:
+    notes = Notes(scriptlet.slot)
+    is_unpacked = scriptlet.slot in {"post", "posttrans"}
+    own = frozenset(
+        file.path for file in gathered.files.values() if not file.is_ghost and file.mode & 0o100000
+    )
+    walker = Walker(notes, Simple(rule), own if is_unpacked else frozenset())
+    state = State({"DPKG_ROOT": ""}, _FIRST.get(scriptlet.slot))
+    walker.sequence(root.children, state)
+    for function in notes.uncalled:
+        walker.skip(function, "the function is never called")
+    return notes.judged
+
+
+def _rule(call: Call, *, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling:
+    """Triggers first, so that a local one can cover anything; then what layer knows itself."""
+    ruling = (
+        _rule_by_trigger(call, gathered, covers)
+        or rewrite_account(call, gathered)
+        or rewrite_file(call, gathered)
+        or rule_by_row(call)
+    )
+    return ruling or unknown("nothing that layer knows does this")
+
+
+def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling | None:
+    if not call.is_known or any(re.search(r"\s", text) for text in call.texts):
+        return None
+    lines = {call.line, " ".join((call.words[0].text, *call.line.split(" ")[1:]))}
+    found = [
+        cover
+        for cover in covers
+        if any(expression.fullmatch(line) for expression in cover.expressions for line in lines)
+    ]
+    fired = next((cover for cover in found if cover.fires), None)
+    if fired is not None and _is_about_own(call, gathered) and not _is_fed(call):
+        reason = f"the trigger {fired.trigger} does it"
+        return Ruling(Verdict.COVERED, reason, fired.trigger, True)
+    if found and all(cover.trigger in _CACHES for cover in found):
+        reason = "it rebuilds a cache of files that this package does not have"
+        return Ruling(Verdict.HARMLESS, reason, status=True)
+    return None
+
+
+def _is_about_own(call: Call, gathered: Gathered) -> bool:
+    """Units that the line names must be the package's: the trigger sees no others."""
+    own = {path.rpartition("/")[2] for path in gathered.files}
+    return all(not _UNIT.fullmatch(t) or t.rpartition("/")[2] in own for t in call.texts)
+
+
+def _is_fed(call: Call) -> bool:
+    """Input of its own is something that no trigger knows."""
+    return call.fed is not None
+
+
+def _lines(scriptlet: Scriptlet, verdict: Verdict, reason: str) -> tuple[Judged, ...]:
+    """Every line that says something."""
+    return tuple(
+        Judged(scriptlet.slot, number, line.strip(), verdict, reason)
+        for number, line in enumerate(scriptlet.body.split("\n"), 1)
+        if line.strip() and not line.strip().startswith("#")
+    )

@@ -1,0 +1,153 @@
+"""What is known of a shell while its script is read: variables, arguments, functions, guards."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from layer.audit.grammar import Node
+
+UNKNOWN = "\0"
+"""Stands in texts for whatever only a run would tell; no script can hold this character."""
+
+
+class GuardKind(enum.Enum):
+    """What an undecided condition asks about."""
+
+    ACCOUNT = "account"
+    PATH = "path"
+    TOOL = "tool"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Something that decides at run time whether commands run; `about` is a name or a path."""
+
+    kind: GuardKind
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a command; pieces that only a run would tell are UNKNOWN.
+
+    `has_pattern` says that the shell would look for files that match, `is_quoted` that
+    the word stays one word whatever its unknown pieces are.
+    """
+
+    text: str
+    is_quoted: bool = False
+    has_pattern: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the text is the word."""
+        return UNKNOWN not in self.text and not self.has_pattern
+
+
+@dataclass(slots=True)
+class State:
+    """The shell at one place of its script.
+
+    `arguments` are the positional ones, None where not even their number is known.
+    `touched` names variables in the order in which they were set; `fed` is what standard
+    input holds, None where it is the script's own. `ends` is "" for a place that is
+    reached, else "jump" (return, break, continue) or "exit".
+    """
+
+    variables: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] | None = None
+    functions: dict[str, tuple[Node, ...]] = field(default_factory=dict)
+    guards: tuple[Guard, ...] = ()
+    touched: list[str] = field(default_factory=list)
+    fed: str | None = None
+    ends: str = ""
+
+    def copy(self) -> State:
+        """A shell of its own that begins with the same; what it touches is noted here too."""
+        return State(
+            dict(self.variables),
+            self.arguments,
+            dict(self.functions),
+            self.guards,
+            self.touched,
+            self.fed,
+            self.ends,
+        )
+
+    def value(self, name: str) -> str:
+        """What a variable or a positional argument holds."""
+        if not name.isdigit():
+            return self.variables.get(name, UNKNOWN)
+        if self.arguments is None or name == "0":
+            return UNKNOWN
+        number = int(name)
+        if any(UNKNOWN in text for text in self.arguments[: number - 1]):
+            # An unquoted word that is not known may have been several.
+            return UNKNOWN
+        return self.arguments[number - 1] if number <= len(self.arguments) else ""
+
+    def assign(self, name: str, text: str) -> None:
+        """Sets a variable."""
+        self.touched.append(name)
+        self.variables[name] = text
+
+    def forget(self, names: Sequence[str]) -> None:
+        """From here on these may hold anything."""
+        for name in names:
+            self.variables[name] = UNKNOWN
+            if name == ARGUMENTS:
+                self.arguments = None
+
+
+ARGUMENTS = "@"
+"""In `touched`: the positional arguments were set."""
+
+
+def join(state: State, ways: Sequence[State], guards: tuple[Guard, ...]) -> None:
+    """Makes `state` what is known after one of `ways` was taken, nobody knows which.
+
+    Where some of them left the script, what follows hangs on the condition too.
+    """
+    going = [way for way in ways if not way.ends]
+    if not going:
+        state.ends = "exit" if all(way.ends == "exit" for way in ways) else "jump"
+        state.functions = _common_functions(ways)
+        return
+    state.ends = ""
+    state.variables = _common([way.variables for way in going])
+    arguments = {way.arguments for way in going}
+    state.arguments = arguments.pop() if len(arguments) == 1 else None
+    state.functions = _common_functions(going)
+    kept = [guard for way in going for guard in way.guards if guard not in guards]
+    if len(going) < len(ways):
+        kept += guards  # the condition outlives its branch
+    state.guards = tuple(dict.fromkeys((*state.guards, *kept)))
+
+
+def _common(ways: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    names = {name for way in ways for name in way}
+    first = ways[0]
+    return {
+        name: first.get(name, UNKNOWN)
+        if all(way.get(name, UNKNOWN) == first.get(name, UNKNOWN) for way in ways)
+        else UNKNOWN
+        for name in names
+    }
+
+
+def _common_functions(ways: Sequence[State]) -> dict[str, tuple[Node, ...]]:
+    """Every body that a name may have; an empty one where it may have none."""
+    names = {name for way in ways for name in way.functions}
+    found: dict[str, tuple[Node, ...]] = {}
+    for name in names:
+        bodies = [way.functions.get(name, ()) for way in ways]
+        merged = tuple(dict.fromkeys(body for each in bodies for body in each))
+        found[name] = bodies[0] if all(b == bodies[0] for b in bodies) else (*merged, MAYBE)
+    return found
+
+
+MAYBE = Node("maybe", "", "", 0, 0, 0, False, ())
+"""Among the bodies of a function: it is not sure which of them holds, or that any does."""
