@@ -34,6 +34,7 @@ from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore
 from layer.store.selinux import label_of, with_label
 from layer.store.trees import TreeEditor
+from layer.words import shown
 
 _CHUNK = 1 << 20
 
@@ -134,7 +135,7 @@ class _Merge:
             else:
                 if attributes != child.attributes and self._differ(attributes, child.attributes):
                     self.notes.append(
-                        f"{user_path(path)}: {self._writer(path) or 'the base'} and "
+                        f"{shown(user_path(path))}: {self._writer(path) or 'the base'} and "
                         f"{package.nevra} give it different attributes; the first are kept"
                     )
                 self._add_directory(package, owners, path + "/", child)

@@ -18,6 +18,7 @@ from layer.ownership import Ownership, open_ownership
 from layer.paths import user_path
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
+from layer.words import shown
 
 DIFFERENT = "different content, mode or owner"
 FILE_OVER_DIRECTORY = "a file over a directory"
@@ -45,7 +46,7 @@ def conflict(lines: Sequence[str]) -> Conflict:
 
 def line(path: str, first: str, second: str, what: str) -> str:
     """One path of a tree, who had it and who wants it, and why that cannot be."""
-    return f"{user_path(path)}: {first} and {second}: {what}"
+    return f"{shown(user_path(path))}: {first} and {second}: {what}"
 
 
 def owner_in(ownership: Ownership, path: str) -> str:

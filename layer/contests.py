@@ -14,6 +14,7 @@ from layer.multilib import gives_way, is_decided
 from layer.ownership import Ownership
 from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore
+from layer.words import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Contests:
     def notes(self) -> list[str]:
         """Who had to give way, in words; paths as they are in the packages."""
         return [
-            f"{file.path}: {header.nevra} gives way to {self._winner(path)[0].nevra}, "
+            f"{shown(file.path)}: {header.nevra} gives way to {self._winner(path)[0].nevra}, "
             "whose file is of 64 bits"
             for path in self._claims
             for header, file in self._beaten(path)

@@ -17,6 +17,7 @@ from layer.layout import (
     Placement,
     declared_paths,
     is_tmpfiles_configuration,
+    link_target,
     place,
     tmpfiles_path,
 )
@@ -37,7 +38,7 @@ from layer.store.gobject import uninterrupted
 from layer.store.trees import TreeEditor, empty_tree, lookup
 from layer.words import shown
 
-SCHEMA = 1  # of the commit's metadata, and of how a package becomes a tree
+SCHEMA = 2  # of the commit's metadata, and of how a package becomes a tree
 _MOST_THREADS = 4  # each holds the beginning of a file in memory
 _LARGEST_CONFIGURATION = 1 << 20  # bytes of a tmpfiles.d file; more is not read
 
@@ -231,7 +232,7 @@ class _Import:
 
     def _attributes(self, source: PackageFile) -> FileAttributes:
         if stat.S_ISLNK(source.mode):
-            return FileAttributes(mode=0o120777, target=source.link_to)
+            return FileAttributes(mode=0o120777, target=link_target(source))
         return FileAttributes(mode=source.mode, xattrs=self._xattrs(source))
 
     def _xattrs(self, source: PackageFile) -> tuple[tuple[bytes, bytes], ...]:

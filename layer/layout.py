@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import posixpath
 import re
 import stat
 from collections.abc import Iterable
@@ -95,6 +96,9 @@ SKELETON_PACKAGES = frozenset({"filesystem", "base-files"})
 _LINKS_AT_BOOT = ("var/run", "var/lock")
 _WITHOUT_DIRECTORY = ("", "boot", "opt", "var", "run", *_LINKS_AT_BOOT)
 
+# Deeper in the tree than in the package, so that a relative link out of them would dangle.
+_MOVED_WITH_LINKS = ("/boot", "/opt")
+
 # kernel-install(8) and OSTree look for a kernel here.
 _KERNEL = re.compile(r"boot/vmlinuz-(?!\.{1,2}$)([^/]+)")
 
@@ -156,6 +160,15 @@ def tmpfiles_path(name: str) -> str:
     ship themselves comes before what is generated here.
     """
     return f"usr/lib/tmpfiles.d/zz-layer-{name}.conf"
+
+
+def link_target(link: PackageFile) -> str:
+    """What a symlink of a package says in the tree: one that is moved leads where it did."""
+    top = f"/{link.path.split('/')[1]}"
+    if top not in _MOVED_WITH_LINKS or link.link_to.startswith("/"):
+        return link.link_to
+    where = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.link_to))
+    return link.link_to if where == top or where.startswith(f"{top}/") else where
 
 
 def is_root(name: str) -> bool:

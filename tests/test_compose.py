@@ -60,6 +60,18 @@ def test_a_lost_cache_changes_nothing(own_world: World) -> None:
     assert ostree(f"--repo={own_world.path}/served", "rev-parse", f"{REF}^").strip() == before
 
 
+def test_a_commit_is_later_than_its_predecessor(
+    own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines take a base with an earlier time for the older one, whatever a build says."""
+    store = OstreeStore.open(own_world.path / "build/repo")
+    before = store.read_commit(own_world.base.checksum).timestamp
+    for epoch, expected in (("1000000000", before + 1), (str(before + 100), before + 100)):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        again = own_world.compose()
+        assert store.read_commit(again.checksum).timestamp == expected
+
+
 def test_the_same_packages_give_the_same_tree(own_world: World) -> None:
     """But for the version, a base follows from its packages."""
     again = own_world.compose()

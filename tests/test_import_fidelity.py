@@ -294,7 +294,7 @@ class _Compared:
         elif rule.fate is Fate.TREE:
             self._places[file.path] = where
             self._move(rule.reason, file.path, where)
-            self._compare_entries(file.path, where, theirs)
+            self._compare_entries(file.path, where, self._redirected(file.path, rule, theirs))
         elif rule.fate is Fate.BOOT:
             if file.path == f"/{rule.root}":
                 self._move("every tree has the directory", file.path, file.path)
@@ -335,6 +335,16 @@ class _Compared:
         for path in sorted(self._imported.entries.keys() - {*self._places.values()} - own):
             if self._imported.entries[path] != IMPLIED:
                 self._differ(path, "rpm has no such path")
+
+    def _redirected(self, path: str, rule: Rule, theirs: Entry) -> Entry:
+        """What rpm made, a relative link out of what is moved leading where it leads there."""
+        if rule.root not in ("opt", "boot") or not theirs.target or theirs.target[0] == "/":
+            return theirs
+        where = os.path.normpath(f"{path}/../{theirs.target}")
+        if where.split("/")[1] == rule.root:
+            return theirs
+        self._move("a relative link out of what is moved is absolute", path, where)
+        return replace(theirs, target=where)
 
     def _compare_entries(self, path: str, where: str, theirs: Entry) -> None:
         ours = self._imported.entries.get(where)
@@ -534,6 +544,9 @@ ODD = RpmSpec(
         FileSpec("/etc/odd.conf", b"a=b\n", 0o640, group="odd", config=True),
         FileSpec.directory("/opt/odd", 0o755),
         FileSpec("/opt/odd/run", b"run", 0o755),
+        FileSpec.symlink("/opt/odd/out", "../../usr/bin/odd"),
+        FileSpec.symlink("/opt/odd/in", "../odd/run"),
+        FileSpec.symlink("/boot/odd/out", "../../usr/bin/odd"),
         FileSpec.directory("/run/odd", 0o1777, "odd", "odd"),
         FileSpec("/usr/bin/odd", b"suid and more", 0o6755, "odd", "odd"),
         FileSpec("/usr/bin/odd-raw", b"caps", 0o755, "root", "odd", capabilities="cap_net_raw=ep"),
@@ -543,6 +556,8 @@ ODD = RpmSpec(
         replace(FileSpec.symlink("/usr/share/odd/link", "no where"), user="odd", group="odd"),
         FileSpec("/usr/share/odd/a b'c\"d", b"name", 0o4),
         FileSpec("/usr/share/odd/\u00e4\\", b"", 0o0, "odd"),
+        FileSpec("/usr/share/odd/two\nlines\r", b"line", 0o640, "odd"),
+        FileSpec.symlink("/etc/odd\nlink", "to\nwhere"),
         FileSpec.directory("/var/lib/odd", 0o750, "odd", "odd"),
         FileSpec("/var/lib/odd/seed", b"seed", 0o600, "odd", "odd"),
         FileSpec.symlink("/var/lib/odd/link", "../seed"),
@@ -594,11 +609,19 @@ def test_both_sides_are_alike_before_anything_is_changed(small: Small) -> None:
 
 def test_paths_that_lie_elsewhere_are_listed(small: Small) -> None:
     moves = small.compare().moves
-    assert {path: where for _, path, where in moves if "odd" in path} == {
+    assert {(path, where) for _, path, where in moves if path.endswith("/out")} == {
+        ("/boot/odd/out", "/usr/lib/ostree-boot/odd/out"),
+        ("/boot/odd/out", "/usr/bin/odd"),
+        ("/opt/odd/out", "/usr/lib/opt/odd/out"),
+        ("/opt/odd/out", "/usr/bin/odd"),
+    }
+    assert {p: where for _, p, where in moves if "odd" in p and not p.endswith("/out")} == {
         "/boot/odd/conf": "/usr/lib/ostree-boot/odd/conf",
         "/etc/odd.conf": "/usr/etc/odd.conf",
+        "/etc/odd\nlink": "/usr/etc/odd\nlink",
         "/opt/odd": "/usr/lib/opt/odd",
         "/opt/odd/run": "/usr/lib/opt/odd/run",
+        "/opt/odd/in": "/usr/lib/opt/odd/in",
         "/run/odd": "/run/odd, at boot",
         "/var/lib/odd": "/var/lib/odd, at boot",
         "/var/lib/odd/link": "/var/lib/odd/link, at boot",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from layer.layout import Placement, declared_paths, place
+from layer.layout import Placement, declared_paths, link_target, place
 from layer.model import Nevra, Owner, PackageFile, PackageHeader
 from layer.words import shown
 
@@ -354,3 +354,23 @@ def test_systemd_reads_the_very_names_back(tmp_path: Path) -> None:
     assert {p.name: str(p.readlink()) for p in (var / "opt").iterdir()} == {
         name: f"/usr/lib/opt/{name}" for name in NAMES
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "expected"),
+    [
+        ("/opt/x/bin/tool", "../../../usr/bin/tool", "/usr/bin/tool"),
+        ("/opt/x", "../usr/lib/x", "/usr/lib/x"),
+        ("/opt/x/a", "../../optional", "/optional"),
+        ("/opt/x/a", "../y/b", "../y/b"),
+        ("/opt/x/a", "./b", "./b"),
+        ("/opt/x/a", "../../opt", "../../opt"),
+        ("/opt/x/a", "/usr/bin/../a", "/usr/bin/../a"),
+        ("/boot/x", "../usr/lib/x", "/usr/lib/x"),
+        ("/boot/grub/x", "../x", "../x"),
+        ("/usr/lib/x", "../../opt/x", "../../opt/x"),
+        ("/etc/x", "../usr/lib/x", "../usr/lib/x"),
+    ],
+)
+def test_a_link_that_is_moved_leads_where_it_did(path: str, target: str, expected: str) -> None:
+    assert link_target(symlink(path, target)) == expected
