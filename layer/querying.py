@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from layer.errors import NotFound
+from layer.errors import NotFound, TriggerFailed
 from layer.headers import list_packages, writes_to_list
 from layer.host import Host, is_root
 from layer.model import Commit, Deployment, Tree
@@ -22,6 +23,15 @@ from layer.rpmfile.version import compare_versions
 from layer.store.objects import OstreeStore
 from layer.store.remote import borrow
 from layer.store.trees import lookup
+from layer.trigger_set import (
+    TriggerFile,
+    TriggerSet,
+    parse_file,
+    read_file,
+    read_trigger_set,
+)
+from layer.triggers.format import Trigger
+from layer.triggers.order import in_order
 
 _FEW_DIGITS = re.compile(r"[0-9a-f]{1,6}")
 _REFSPEC = re.compile(r"(\w[\w.\-]*:)?\w[\w.\-+]*(/[\w.\-+]+)*\^*", re.ASCII)
@@ -179,3 +189,34 @@ def _place(store: OstreeStore, root: Tree, path: str) -> str | None:
     """The first place in the tree where a path may lie and something is."""
     places = (path.lstrip("/"), *tree_paths(f"/{path.strip('/')}"))
     return next((place for place in places if lookup(store, root, place) is not None), None)
+
+
+def trigger_set(host: Host) -> TriggerSet:
+    """The triggers for the tree that boots next."""
+    tree = pending(host).commit.root
+    return read_trigger_set(host.store, tree, host.local_triggers())
+
+
+def trigger_file(host: Host, name: str) -> TriggerFile:
+    """The file that counts for a trigger's name, a mask too; NotFound where there is none."""
+    for listed in reversed(trigger_set(host).files):
+        if listed.file.name == name:
+            return listed.file
+    raise NotFound(f"there is no trigger {name}", "`layer trigger list` shows all")
+
+
+def check_triggers(host: Host, files: Sequence[Path]) -> tuple[Trigger, ...]:
+    """The triggers that these files say, were they in /etc; TriggerFailed for all that is wrong."""
+    triggers, faults = [], []
+    for path in files:
+        try:
+            triggers.append(parse_file(read_file(path)))
+        except TriggerFailed as error:
+            faults.append(error.message)
+    if faults:
+        raise TriggerFailed("\n".join(faults), "layer-trigger(5) describes every key")
+    there = trigger_set(host)
+    names = {trigger.name for trigger in triggers}
+    others = [trigger for trigger in there.triggers if trigger.name not in names]
+    in_order([*others, *triggers], [listed.file.name for listed in there.files])
+    return tuple(triggers)

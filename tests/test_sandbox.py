@@ -215,7 +215,7 @@ def test_processes_are_limited(tmp_path: Path, script: str) -> None:
 
 
 def test_a_strict_sandbox_leaves_no_capability(sandbox: Sandbox, overlay: Overlay) -> None:
-    script = "grep Cap /proc/self/status | grep -v 0000000000000000; chown 12 /usr/bin; echo $?"
+    script = "grep CapEff /proc/self/status | grep -v 0000000000000000; chown 12 /usr/bin; echo $?"
 
     finished = execute(sandbox, overlay, script, needs_proc=True, is_strict=True)
 

@@ -1,0 +1,68 @@
+"""`layer trigger`, on a machine of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cli import do, fails
+from tests.test_trigger_set import motd, put_local
+from tests.world import Machine, layer
+
+
+def test_triggers_are_listed_shown_and_checked(machine: Machine, tmp_path: Path) -> None:
+    put_local(machine, "motd", motd())
+    put_local(machine, "ldconfig", None)
+    rows = json.loads(trigger(machine, "list", "--json").stdout)
+    found = {(row["name"], row["place"]): row["state"] for row in rows}
+    assert found["motd", "local"] == "used"
+    assert (found["ldconfig", "packaged"], found["ldconfig", "local"]) == ("masked", "mask")
+    assert "motd               local     build" in trigger(machine, "list").stdout
+    shown = trigger(machine, "show", "motd").stdout
+    assert shown == f"# /etc/layer/triggers.d/motd.toml\n{motd()}"
+
+
+def test_check_names_every_fault(machine: Machine, tmp_path: Path) -> None:
+    good = tmp_path / "motd.toml"
+    good.write_text(motd())
+    assert trigger(machine, "check", str(good)).stdout == f"{good}: nothing is wrong\n"
+    bad = tmp_path / "bad.toml"
+    bad.write_text(motd(motd="bad").replace("usr/bin/apple", "var/apple") + "odd = 1\n")
+    lines = refused(machine, bad)
+    assert lines[0].startswith(f"error: {bad}: match.include[0]: bad pattern 'var/apple'")
+    assert lines[1] == f"{bad}: io.odd: unknown key"
+    bad.write_text(motd(motd="bad") + '[order]\nafter = ["nobody"]\n')
+    assert "there is no trigger 'nobody'" in refused(machine, bad)[0]
+
+
+def test_a_bad_local_trigger_stops_the_install_before_anything(machine: Machine) -> None:
+    put_local(
+        machine,
+        "motd",
+        motd().replace('sh", "-c"', 'sh", "-euc"').replace("/etc/motd", "/etc/other"),
+    )
+    lines = fails_anyhow(machine)
+    assert lines[0] == "error: trigger motd writes what it does not declare: usr/etc/other"
+    put_local(machine, "motd", motd() + '[order]\nafter = ["motd"]\n')
+    assert fails(machine, "install", "-y", "apple")[0] == (
+        "error: triggers wait for each other: motd -> motd"
+    )
+
+
+def fails_anyhow(machine: Machine) -> list[str]:
+    """A failed trigger's scratch stays, to replay it."""
+    before = machine.pending()
+    done = do(machine, "install", "-y", "apple", status=1)
+    assert machine.pending() == before
+    return [line for line in done.stderr.splitlines() if line.startswith("error")]
+
+
+def trigger(machine: Machine, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """The group's verbs take the sysroot behind their own name."""
+    return layer("trigger", *words, status=status, env={"OSTREE_SYSROOT": str(machine.path)})
+
+
+def refused(machine: Machine, file: Path) -> list[str]:
+    """The lines of the error."""
+    return trigger(machine, "check", str(file), status=1).stderr.splitlines()
