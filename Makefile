@@ -1,4 +1,4 @@
-.PHONY: setup test test-import bench-import demo lint clean
+.PHONY: setup test test-import bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -14,6 +14,9 @@ test-import: setup
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)
+
+bench-audit: setup
+	@$(PYTHON) -m tests.bench.audit $(BENCH)
 
 demo: setup
 	@$(PYTHON) -m testdata.distro.demo $(if $(BOOT),--boot)

@@ -57,7 +57,7 @@ _USUAL_PATH = re.compile(r"(/usr|/usr/local)?/s?bin(:(/usr|/usr/local)?/s?bin)*"
 
 def why_not_set(name: str, text: str) -> str:
     """Why setting this variable matters beyond the script's own use of it, "" where it does not."""
-    if name == "PATH" and _USUAL_PATH.fullmatch(text.replace(UNKNOWN, "").strip(":")):
+    if name == "PATH" and _USUAL_PATH.fullmatch(text):
         return ""
     if name.startswith("DPKG_") and not _TELLING.fullmatch(name):
         return ""

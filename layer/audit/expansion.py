@@ -100,8 +100,7 @@ def _pieces(node: Node, state: State, effects: Effects) -> Iterator[_Piece]:
         case "raw_string":
             yield _Piece(node.text[1:-1], is_quoted=True)
         case "ansi_c_string":
-            text = node.text[2:-1]
-            yield _Piece(UNKNOWN if "\\" in text else text, is_quoted=True)
+            yield _Piece(UNKNOWN, is_quoted=True)  # dash takes the dollar literally
         case "string":
             yield from _string(node, state, effects)
         case "concatenation" | "command_name":

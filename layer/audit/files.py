@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from layer.audit.ruling import Call, Gathered, Options, Ruling, parse_options, rewritten, unknown
 from layer.audit.state import GuardKind
@@ -187,7 +188,8 @@ def _setcap(call: Call, gathered: Gathered) -> _Lines:
     if gathered.file(path) is None or not _is_in_tree(path):
         return None
     gathered.capabilities.append((path, text))
-    return rewritten("the file has the capabilities in the tree")
+    # What stands behind `else` is for file systems without capabilities.
+    return replace(rewritten("the file has the capabilities in the tree"), status=True)
 
 
 def _ln(call: Call, gathered: Gathered) -> _Lines:

@@ -27,6 +27,8 @@ from layer.triggers.match import is_excluded, matching
 
 _SHELL = re.compile(r"(/usr)?/bin/(sh|bash|dash)( -[euxfl]+)*")
 _UNIT = re.compile(r"(.+/)?[^/]+\.(service|socket|timer|path|target|mount|automount|slice)")
+# What rpm and dpkg set for a script: dpkg names another root only where it installs into one.
+_SET = {"DPKG_ROOT": "", "PATH": "/sbin:/bin:/usr/sbin:/usr/bin"}
 # Whether a package has just been installed or replaces another: rpm's $1. A tree is always new.
 _FIRST = {"pre": ("1",), "post": ("1",), "pretrans": ("1",), "posttrans": ("1",)}
 # Caches of which a package's files are the only input: without such files nothing changes.
@@ -120,7 +122,7 @@ def _audit_scriptlet(
         return _lines(scriptlet, Verdict.UNKNOWN, "the shell grammar cannot read this script")
     try:
         return _walk(root, scriptlet, gathered, rule)
-    except TooLong:
+    except (TooLong, RecursionError):
         return _lines(scriptlet, Verdict.UNKNOWN, "the script is too long to follow")
 
 
@@ -132,8 +134,10 @@ def _walk(
     own = frozenset(
         file.path for file in gathered.files.values() if not file.is_ghost and file.mode & 0o100000
     )
-    walker = Walker(notes, Simple(rule), own if is_unpacked else frozenset())
-    state = State({"DPKG_ROOT": ""}, _FIRST.get(scriptlet.slot))
+    is_bash = scriptlet.interpreter.split()[0].endswith("/bash")
+    files = own if is_unpacked else frozenset()
+    walker = Walker(notes, Simple(rule), files, is_bash=is_bash)
+    state = State(dict(_SET), _FIRST.get(scriptlet.slot))
     walker.sequence(root.children, state)
     for function in notes.uncalled:
         walker.skip(function, "the function is never called")
@@ -163,10 +167,10 @@ def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage])
     fired = next((cover for cover in found if cover.fires), None)
     if fired is not None and _is_about_own(call, gathered) and not _is_fed(call):
         reason = f"the trigger {fired.trigger} does it"
-        return Ruling(Verdict.COVERED, reason, fired.trigger, True)
+        return Ruling(Verdict.COVERED, reason, fired.trigger)
     if found and all(cover.trigger in _CACHES for cover in found):
         reason = "it rebuilds a cache of files that this package does not have"
-        return Ruling(Verdict.HARMLESS, reason, status=True)
+        return Ruling(Verdict.HARMLESS, reason)
     return None
 
 

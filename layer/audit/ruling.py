@@ -73,8 +73,8 @@ def unknown(reason: str) -> Ruling:
 
 
 def rewritten(reason: str) -> Ruling:
-    """It is declared instead; what is declared does not fail."""
-    return Ruling(Verdict.REWRITTEN, reason, status=True)
+    """It is declared instead."""
+    return Ruling(Verdict.REWRITTEN, reason, guard=Guard(GuardKind.TOOL))
 
 
 @dataclass(slots=True)

@@ -29,10 +29,13 @@ class TooLong(Exception):
 class Walker:
     """One pass over one script. Statuses are True, False, or None where only a run would tell."""
 
-    def __init__(self, notes: Notes, simple: Simple, own_files: frozenset[str]) -> None:
+    def __init__(
+        self, notes: Notes, simple: Simple, own_files: frozenset[str], *, is_bash: bool
+    ) -> None:
         self.notes = notes
         self.own_files = own_files
         self._simple = simple
+        self._is_bash = is_bash
         self._steps = 0
         self._depth = 0
         self._probes: list[list[Guard]] = []
@@ -187,9 +190,10 @@ class Walker:
         self.notes.enter(node)
         status, guards = conditions.judge_test(node, state, self, self.own_files)
         self.notes.add(node, Verdict.HARMLESS, "a test changes nothing")
-        if status is None:
-            for guard in guards:
-                self.probe(guard)
+        if node.children[0].kind == "[[" and not self._is_bash:
+            status = None  # dash has no such command
+        for guard in guards if status is None else ():
+            self.probe(guard)
         return status
 
     def _if(self, node: Node, state: State) -> bool | None:
@@ -201,9 +205,8 @@ class Walker:
         )
         status, guards = self._condition(parts[1:then], state)
         rest = parts[turn:]
-        if status is True:
-            for part in rest:
-                self.skip(part)
+        for part in rest if status is True else ():
+            self.skip(part)
         return self._branch(
             status, guards, state, parts[then + 1 : turn], lambda s: self._otherwise(rest, s)
         )
@@ -240,9 +243,8 @@ class Walker:
         body = [
             c for c in item.children[close + 1 :] if c.field not in {"termination", "fallthrough"}
         ]
-        if matches is True:
-            for other in rest:
-                self.skip(other)
+        for other in rest if matches is True else ():
+            self.skip(other)
         guards = (Guard(GuardKind.OTHER),)
         return self._branch(matches, guards, state, body, lambda s: self._arms(text, rest, s))
 
@@ -341,16 +343,15 @@ class Walker:
         ]
         self.notes.enter(node)
         plumbing = plumb(node, redirects, state, self)
-        way = state
         saved, state.fed = state.fed, plumbing.fed if plumbing.is_fed else state.fed
         if body is None:
             self._judge_plumbing(plumbing)
             status: bool | None = True
         elif body.kind in {"command", "declaration_command", "variable_assignment"}:
-            status = self._simple(self, body, way, plumbing)
+            status = self._simple(self, body, state, plumbing)
         else:
             self._judge_plumbing(plumbing)
-            status = self.statement(body, way)
+            status = self.statement(body, state)
         state.fed = saved
         for stage in plumbing.piped:
             further = state.copy()
