@@ -145,10 +145,10 @@ def _carry_out(
     if task.program is None:
         if trigger.missing_tool == "abort":
             raise TriggerFailed(
-                f"trigger {trigger.name} needs {trigger.exec[0]}, which the tree does not have",
+                f"trigger {trigger.name} needs {trigger.tool}, which the tree does not have",
                 "install the package that has it, too",
             )
-        reporter.note(f"trigger {trigger.name}: the tree has no {trigger.exec[0]}")
+        reporter.note(f"trigger {trigger.name}: the tree has no {trigger.tool}")
         return task.run("no tool"), Effect()
     commit = store.find_commit(task.ref)
     if commit is not None:

@@ -59,8 +59,17 @@ def find_program(store: ObjectStore, tree: Tree, trigger: Trigger) -> Program | 
     for path in candidates:
         checksum = _follow(store, tree, path)
         if checksum is not None:
-            return Program(path, checksum)
+            return Program(path, checksum) if _has_needs(store, tree, trigger) else None
     return None
+
+
+def _has_needs(store: ObjectStore, tree: Tree, trigger: Trigger) -> bool:
+    """Whether one of the programs that the command itself starts is there, where it says any."""
+    return not trigger.needs or any(
+        _follow(store, tree, path) is not None
+        for glob in trigger.needs
+        for path, _ in _descend(store, tree, glob)
+    )
 
 
 def key_of(
@@ -80,6 +89,7 @@ def key_of(
     read = [
         *_inputs(store, moment, job.include, trigger),
         *_inputs(store, moment, job.reads, None),
+        *_inputs(store, moment, trigger.needs, None),
         *_inputs(store, moment, job.writes, None),
     ]
     parts = [

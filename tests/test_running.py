@@ -46,6 +46,7 @@ def trigger(script: str, *, name: str = "demo", **keys: object) -> Trigger:
         "missing_tool": "skip",
         "timeout": 20,
         "tool": "sh",
+        "needs": [],
         "args": [],
         **keys,
     }
@@ -57,8 +58,14 @@ def trigger(script: str, *, name: str = "demo", **keys: object) -> Trigger:
         name = "{name}"
         description = "A test."
         match = {{ include = {said["include"]}, on = {said["on"]} }}
-        run = {{ exec = {arguments}, per = {said["per"]}, timeout = {said["timeout"]} }}
-        policy = {{ on_failure = {said["on_failure"]}, missing_tool = {said["missing_tool"]} }}
+        [run]
+        exec = {arguments}
+        needs = {said["needs"]}
+        per = {said["per"]}
+        timeout = {said["timeout"]}
+        [policy]
+        on_failure = {said["on_failure"]}
+        missing_tool = {said["missing_tool"]}
         [io]
         writes = {said["writes"]}
         scratch = {said["scratch"]}
@@ -393,12 +400,14 @@ def test_nothing_is_set_up_for_triggers_that_do_not_run(bench: Bench) -> None:
         trigger("", name="elsewhere", include=["usr/share/nothing/**"]),
         trigger("", name="at-boot", phase="boot"),
         trigger("", name="toolless", tool="no-such-program"),
+        trigger("", name="needy", needs=["usr/bin/no-such-program", "usr/lib/*/no-such"]),
     )
 
     assert outcome.tree == bench.tree
     assert [(run.name, run.status) for run in outcome.runs] == [
         ("at-boot", "deferred"),
         ("toolless", "no tool"),
+        ("needy", "no tool"),
     ]
 
 

@@ -43,6 +43,7 @@ def test_everything_a_file_says_is_read() -> None:
         [run]
         exec = ["/usr/bin/update-mime-database", "/usr/share/{kind}"]
         search = ["usr/libexec"]
+        needs = ["usr/libexec/*-mime"]
         per = "capture"
         env = { B = "2", A = "1" }
         timeout = 7
@@ -77,6 +78,7 @@ def test_everything_a_file_says_is_read() -> None:
         on=("add", "remove"),
         exec=("/usr/bin/update-mime-database", "/usr/share/{kind}"),
         search=(parse_glob("usr/libexec"),),
+        needs=(parse_glob("usr/libexec/*-mime"),),
         per="capture",
         env=(("A", "1"), ("B", "2")),
         timeout=7,
@@ -143,7 +145,7 @@ def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
         " (/etc is usr/etc in a tree)",
         "match.on: must be a list out of add, change, remove",
         "run.exec: must be a list of texts",
-        "run.per: must be one of once, capture, file",
+        "run.per: must be one of once, capture, file, files",
         "run.env.A-B: must be a variable's name and a text",
         "run.env.C: must be a variable's name and a text",
         "run.timeout: must be a whole number from 1 up",

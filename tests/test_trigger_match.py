@@ -209,6 +209,23 @@ def test_file_is_one_job_with_a_command_for_each_file() -> None:
     assert job.values == ("usr/icons/x/1", "usr/icons/x/2", "usr/icons/y/1")
 
 
+def test_files_is_one_job_whose_commands_name_each_file_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    demo = trigger(["usr/icons/**"], command='["demo", "{file}", "--"]', run='per = "files"')
+    firing = fires(demo, ICONS)
+    assert firing is not None
+
+    (whole,) = jobs(demo, firing)
+    monkeypatch.setattr("layer.triggers.match._ARGUMENTS", 2 * len("usr/icons/x/1"))
+    (halved,) = jobs(demo, firing)
+
+    files = ("/usr/icons/x/1", "/usr/icons/x/2", "/usr/icons/y/1")
+    assert whole.commands == (("demo", *files, "--"),)
+    assert halved.commands == (("demo", *files[:2], "--"), ("demo", files[2], "--"))
+    assert whole.values == ()
+
+
 def test_a_word_that_looks_like_a_placeholder_is_not_filled_again() -> None:
     demo = trigger(["usr/{a}/{b}"], command='["demo", "{a}", "{b}"]', run='per = "capture"')
     firing = fires(demo, TreeDiff(added=("usr/{b}/x",)))

@@ -28,7 +28,8 @@ class Trigger:
 
     The names are those of the file's keys. `exists` are paths without which
     it does not fire; `search` are the directories of the tree in which a
-    program without a slash is looked for; `reads` are inputs beyond `include`.
+    program without a slash is looked for; of `needs` one must be there for it
+    to work; `reads` are inputs beyond `include`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Trigger:
     on: tuple[str, ...]
     exec: tuple[str, ...]
     search: tuple[Glob, ...]
+    needs: tuple[Glob, ...]
     per: str
     env: tuple[tuple[str, str], ...]
     timeout: int
@@ -55,6 +57,11 @@ class Trigger:
     covers: tuple[str, ...]
     live_action: str
     source: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def tool(self) -> str:
+        """The program that does the work, for people: not the shell that starts it."""
+        return self.needs[0].text.rpartition("/")[2] if self.needs else self.exec[0]
 
 
 def parse_trigger(text: str, source: str) -> Trigger:
@@ -112,7 +119,8 @@ def _read(document: dict[str, object], source: str, faults: list[str]) -> Trigge
         on=match.choices("on", _CHANGES),
         exec=run.texts("exec", is_required=True),
         search=run.globs("search", default=("usr/bin", "usr/sbin")),
-        per=run.choice("per", ("once", "capture", "file")),
+        needs=run.globs("needs"),
+        per=run.choice("per", ("once", "capture", "file", "files")),
         env=run.pairs("env"),
         timeout=run.integer("timeout", 120, minimum=1),
         after=order.texts("after"),
@@ -150,6 +158,8 @@ def _contradictions(trigger: Trigger) -> Iterator[str]:
 def _argument_faults(trigger: Trigger, known: frozenset[str]) -> Iterator[str]:
     if trigger.per == "file":
         known |= {"file"}
+    if trigger.per == "files":
+        known = frozenset({"file"})
     for index, argument in enumerate(trigger.exec[1:], start=1):
         names = set(placeholders(argument))
         yield from _unknown(f"run.exec[{index}]", names, known)
@@ -166,6 +176,9 @@ def _place_faults(trigger: Trigger, known: frozenset[str]) -> Iterator[str]:
     ):
         for index, glob in enumerate(globs):
             yield from _unknown(f"{key}[{index}]", glob.names, known)
+    for index, glob in enumerate(trigger.needs):
+        if glob.is_deep or glob.names:
+            yield f"run.needs[{index}]: {glob.text!r} is one directory's, without ** and captures"
     for index, glob in enumerate(trigger.exists):
         if any(part.kind not in (PartKind.TEXT, PartKind.CAPTURE) for part in glob.parts):
             yield f"match.exists[{index}]: {glob.text!r} is one path, without * and **"

@@ -10,6 +10,8 @@ from layer.model import TreeDiff
 from layer.triggers.format import PLACEHOLDER, Trigger, placeholders
 from layer.triggers.globs import Glob, bind, match
 
+_ARGUMENTS = 1 << 19  # characters; the kernel takes 2 MiB with the environment and the pointers
+
 Binding = tuple[tuple[str, str], ...]
 """Captured names with their words, sorted."""
 
@@ -76,9 +78,36 @@ def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
                 for path, binding in firing.matches
             )
             return (_job(trigger, commands, tuple(path for path, _ in firing.matches)),)
+        case "files":
+            return (_job(trigger, tuple(_batches(trigger, firing)), ()),)
         case _:
             command, values = _command_for_all(trigger, bindings)
             return (_job(trigger, (command,), values),)
+
+
+def _batches(trigger: Trigger, firing: Firing) -> Iterator[tuple[str, ...]]:
+    """Commands that name each file once, as few as argument lists allow."""
+    batch: list[str] = []
+    room = _ARGUMENTS
+    for path, _ in firing.matches:
+        if batch and len(path) > room:
+            yield _with_files(trigger, batch)
+            batch, room = [], _ARGUMENTS
+        batch.append(f"/{path}")
+        room -= len(path)
+    yield _with_files(trigger, batch)
+
+
+def _with_files(trigger: Trigger, files: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        filled
+        for argument in trigger.exec
+        for filled in (
+            [_filled(argument, {"file": file}) for file in files]
+            if "file" in placeholders(argument)
+            else [argument]
+        )
+    )
 
 
 def _matches(trigger: Trigger, paths: tuple[str, ...]) -> Iterator[tuple[str, Binding]]:
