@@ -197,5 +197,12 @@ def test_a_script_that_wears_the_reader_out_is_unknown(body: str) -> None:
     assert audit(body).unknown != ()
 
 
+def test_a_here_document_of_accounts_is_covered_or_rewritten() -> None:
+    shipped = "systemd-sysusers --replace=/usr/lib/sysusers.d/tool.conf - <<EOF || :\nu tool -\nEOF"
+    assert [i.verdict for i in audit(shipped).judged] == [Verdict.COVERED, Verdict.HARMLESS]
+    own = audit('systemd-sysusers - <<EOF\nu tool - "A tool"\nEOF')
+    assert (own.unknown, own.rewrites.sysusers) == ((), ('u tool - "A tool"',))
+
+
 def test_what_runs_at_removal_does_not_apply() -> None:
     assert verdicts("rm -rf /", "postun") == [("rm", "not applicable")]

@@ -11,13 +11,17 @@ from layer.audit.state import GuardKind
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _TEXT = re.compile(r"[^\"\\%\n:]*")
 _PATH = re.compile(r"/[A-Za-z0-9_./@+-]*")
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"[1-9][0-9]*")
+# No account is made with root's number.
+_LINE = re.compile(r"(?!\S+\s+\S+\s+\S*\b0)[ugm]!?\s+[A-Za-z_][A-Za-z0-9_.-]*(\s+[^\0%\n]*)?")
 _ASKS = (GuardKind.ACCOUNT, GuardKind.TOOL)
 _REASON = "systemd-sysusers makes the account"
 
 
 def rewrite_account(call: Call, gathered: Gathered) -> Ruling | None:
     """None for commands that are about something else."""
+    if call.name == "systemd-sysusers" and call.fed is not None:
+        return _document(call, gathered)
     reader = _COMMANDS.get(call.name)
     if reader is None:
         return None
@@ -30,6 +34,18 @@ def rewrite_account(call: Call, gathered: Gathered) -> Ruling | None:
         return unknown("sysusers.d cannot say this")
     gathered.sysusers += [line for line in lines if not line.startswith("d ")]
     gathered.tmpfiles += [line for line in lines if line.startswith("d ")]
+    return rewritten(_REASON)
+
+
+def _document(call: Call, gathered: Gathered) -> Ruling:
+    """`systemd-sysusers -` with its lines in a here-document."""
+    lines = [line.strip() for line in (call.fed or "").split("\n")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if call.texts != ("-",) or not lines or not all(_LINE.fullmatch(line) for line in lines):
+        return unknown("the accounts are only known when it runs")
+    if not call.hangs_only_on(_ASKS):
+        return unknown("whether the account is made hangs on something that only a run can tell")
+    gathered.sysusers += lines
     return rewritten(_REASON)
 
 

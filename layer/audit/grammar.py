@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import tree_sitter
 import tree_sitter_bash
 
 _SPACE = re.compile(rb"(?:[ \t\n]|\\\n)*")
+_DASH = re.compile(rb"[ \t]+(?P<dash>-)[ \t]*")
 _DEEPEST = 150  # levels of nesting; beyond it there is no real script, only the end of the stack
 # The scanner leaves spaces between the parts of these to nobody.
 _TEXTS = frozenset({"string", "heredoc_body", "translated_string"})
@@ -46,7 +47,8 @@ class Node:
 
 def parse_script(text: str) -> Node | None:
     """The tree of a whole script; None where the grammar does not account for every byte of it."""
-    source = text.encode("utf-8", "surrogateescape")
+    # rpm strips the last line break, without which the grammar misses the end of a here-document.
+    source = f"{text}\n".encode("utf-8", "surrogateescape")
     root = _parser().parse(source).root_node
     if root.has_error or _depth(root) > _DEEPEST:
         return None
@@ -73,6 +75,8 @@ def _own(node: tree_sitter.Node, source: bytes, field: str) -> Node:
         _own(child, source, node.field_name_for_child(index) or "")
         for index, child in enumerate(node.children)
     )
+    if node.type == "redirected_statement":
+        children = _with_dash(children, source)
     return Node(
         kind=node.type,
         field=field,
@@ -83,6 +87,21 @@ def _own(node: tree_sitter.Node, source: bytes, field: str) -> Node:
         is_named=node.is_named,
         children=children,
     )
+
+
+def _with_dash(children: tuple[Node, ...], source: bytes) -> tuple[Node, ...]:
+    """The children with the `-` of `command - <<END`, which the grammar drops."""
+    if len(children) < 2 or children[0].kind != "command":
+        return children
+    command, following, *rest = children
+    found = _DASH.fullmatch(source, command.end, following.start)
+    if found is None or following.kind != "heredoc_redirect":
+        return children
+    end = found.end("dash")
+    dash = Node("word", "argument", "-", command.line, end - 1, end, True, ())
+    text = source[command.start : end].decode("utf-8", "surrogateescape")
+    whole = replace(command, text=text, end=end, children=(*command.children, dash))
+    return (whole, following, *rest)
 
 
 def _is_complete(node: Node, source: bytes, start: int, end: int) -> bool:

@@ -165,7 +165,7 @@ def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage])
         if any(expression.fullmatch(line) for expression in cover.expressions for line in lines)
     ]
     fired = next((cover for cover in found if cover.fires), None)
-    if fired is not None and _is_about_own(call, gathered) and not _is_fed(call):
+    if fired is not None and _is_about_own(call, gathered) and not _is_fed(call, gathered):
         reason = f"the trigger {fired.trigger} does it"
         return Ruling(Verdict.COVERED, reason, fired.trigger)
     if found and all(cover.trigger in _CACHES for cover in found):
@@ -180,9 +180,10 @@ def _is_about_own(call: Call, gathered: Gathered) -> bool:
     return all(not _UNIT.fullmatch(t) or t.rpartition("/")[2] in own for t in call.texts)
 
 
-def _is_fed(call: Call) -> bool:
-    """Input of its own is something that no trigger knows."""
-    return call.fed is not None
+def _is_fed(call: Call, gathered: Gathered) -> bool:
+    """Input of its own is what no trigger knows, unless a shipped file says the same."""
+    shipped = [t.removeprefix("--replace=") for t in call.texts if t.startswith("--replace=")]
+    return call.fed is not None and not any(path in gathered.files for path in shipped)
 
 
 def _lines(scriptlet: Scriptlet, verdict: Verdict, reason: str) -> tuple[Judged, ...]:

@@ -115,11 +115,13 @@ ROWS = (
     _live(r"(kill|pkill|killall)( .*)?", "it acts on running processes"),
     _live(r"(/usr/lib/systemd/systemd-sysctl|sysctl (-p|--system)|modprobe|rmmod)( .*)?", _RESTARTS),
     _live(r"/usr/lib/systemd/systemd-binfmt( .*)?", _RESTARTS),
-    _live(r"firewall-cmd( --quiet)? --reload", "the running firewall reads its rules anew"),
+    _live(r"firewall-cmd( --quiet| --reload){1,2}", "the running firewall reads its rules anew"),
     _live(r"dbus-send --system .*org\.freedesktop\.DBus\.ReloadConfig", "it speaks to the running bus"),
     _live(r"telinit [uq]", _RESTARTS),
     _live(r"setupcon( -k| -f| --force| --keyboard-only| --font-only)*", "it sets the running console"),
     # --- rpm's world
+    _harmless(r"touch /run/rpm-[\w.@+-]+", "openSUSE's note for the scripts that follow"),
+    _harmless(r"chkstat(?=.* --warn)( -[ne]| --warn| --system| /[\w./+-]+)+", "it only warns"),
     _harmless(r"rpm -q[afil]*( [a-zA-Z0-9_][\w.+-]*)*", _READS),
     # --- Debian's helpers
     _harmless(r"dpkg --compare-versions .*", "it compares two versions"),
