@@ -71,7 +71,7 @@ def _read_cache(repository: Repository, directory: Path) -> RepositoryMetadata:
             f"repository {repository.id} has no metadata in {directory}",
             "fetch them while there is a network: layer refresh-md",
         )
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(prefix="layer-") as scratch:
         records = _read_repomd(repository, repomd, Path(scratch))
     for record in records:
         if not _matches(directory / record.cache_name, record):

@@ -212,7 +212,7 @@ def _load_base(pool: solv.Pool, database: Path) -> None:
     """
     repo = pool.add_repo("@System")
     pool.installed = repo
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="layer-") as name:
         root = Path(name)
         places = ["usr/share/rpm", "var/lib/rpm", "usr/lib/sysimage/rpm"]
         places.append(str(Path("~/.rpmdb").expanduser()).lstrip("/"))
