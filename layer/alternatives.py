@@ -1,4 +1,4 @@
-"""Alternatives: of several programs for one name, which the name leads to; decides, touches nothing.
+"""Alternatives: which program a name leads to, of several; decides, touches nothing.
 
 What `update-alternatives` does while packages are installed, without its database: the link
 leads to /etc/alternatives/NAME, and that to the offer with the highest priority. An admin's
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from layer.audit.verdict import Alternative
 from layer.errors import InvalidInput
@@ -29,7 +28,7 @@ class Chosen:
     path: str
 
 
-def choose(offers: Iterable[Alternative], exists: Callable[[str], bool]) -> tuple[Chosen, ...]:
+def choose(offers: Iterable[Alternative], is_there: Callable[[str], bool]) -> tuple[Chosen, ...]:
     """The links that the offers make, sorted by name; paths are absolute.
 
     Of each name the highest priority counts, then the first path; what does not exist in
@@ -37,14 +36,14 @@ def choose(offers: Iterable[Alternative], exists: Callable[[str], bool]) -> tupl
     """
     groups: dict[str, list[Alternative]] = {}
     for offer in offers:
-        if exists(offer.path):
+        if is_there(offer.path):
             groups.setdefault(offer.name, []).append(offer)
     chosen: dict[str, Chosen] = {}
     for name in sorted(groups):
         best = min(groups[name], key=lambda offer: (-offer.priority, offer.path))
         chosen.setdefault(name, Chosen(best.link, name, best.path))
         for link, slave, path in best.slaves:
-            if exists(path):
+            if is_there(path):
                 chosen.setdefault(slave, Chosen(link, slave, path))
     return tuple(chosen[name] for name in sorted(chosen))
 
@@ -80,10 +79,3 @@ def parse_record(text: str, source: str) -> tuple[Alternative, ...]:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{source} is no record of alternatives: {error!r}") from error
-
-
-def paths_of(offers: Iterable[Alternative]) -> frozenset[str]:
-    """All that the offers' links may lead to."""
-    return frozenset(
-        chain.from_iterable((o.path, *(path for _, _, path in o.slaves)) for o in offers)
-    )

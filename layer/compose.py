@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from layer import ids, pipeline
+from layer import consent, ids, pipeline
 from layer.accounts import read_accounts
 from layer.config import repository_variables
-from layer.errors import InvalidInput, NotFound, PackageRefused
+from layer.errors import InvalidInput, NotFound
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
+from layer.foresight import audits_of
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
 from layer.labelling import with_moved_labels
@@ -33,7 +34,6 @@ from layer.model import (
 from layer.report import Reporter
 from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
-from layer.scriptlets import installing_slots
 from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
 from layer.solver.resolve import resolve
 from layer.store.archive import Archive
@@ -43,6 +43,7 @@ from layer.store.objects import OstreeStore
 from layer.store.trees import empty_tree, lookup
 from layer.treefile import Treefile, parse_treefile
 from layer.trigger_set import read_triggers
+from layer.triggers.format import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +190,24 @@ def _packages(
     present = [find_package(store, package.checksum) for package in packages]
     headers = [read_header(path) for path in fetched.values()]
     headers += [read_package_header(store, package) for package in present if package]
-    notes = _scriptlets(treefile, headers)
+    # A package that brings triggers of its own cannot count on them here: they are not read yet.
+    notes = _scriptlets(treefile, headers, read_triggers(store, empty_tree(store)))
     _import(store, todo, chosen, cache, reporter)
     imported = [find_package(store, package.checksum) for package in packages]
     return [package for package in imported if package is not None], notes
 
 
-def _scriptlets(treefile: Treefile, headers: Sequence[PackageHeader]) -> tuple[str, ...]:
-    """Notes on the scriptlets that are not run; PackageRefused where the treefile says `stop`."""
-    found = [
-        f"{header.nevra}: %{', %'.join(slots)} not run"
-        for header in sorted(headers, key=lambda header: header.nevra)
-        if (slots := installing_slots(header))
-    ]
-    if found and treefile.scriptlets == "stop":
-        raise PackageRefused(
-            "these packages have scriptlets, which are not run:\n  " + "\n  ".join(found),
-            'scriptlets = "warn" in the treefile accepts that',
-        )
-    return tuple(found)
+def _scriptlets(
+    treefile: Treefile, headers: Sequence[PackageHeader], triggers: Sequence[Trigger]
+) -> tuple[str, ...]:
+    """Notes on the lines that are not run; PackageRefused where the treefile says `stop`."""
+    headers = sorted(headers, key=lambda header: header.nevra)
+    pairs = [(h.nevra, a) for h, a in zip(headers, audits_of(headers, triggers), strict=True)]
+    policy, names = treefile.scriptlets, treefile.accept_unscripted
+    consent.agree(pairs, (), names, policy, 'accept-unscripted = ["{}"] in the treefile')
+    return tuple(
+        f"{nevra}: not run: {line}" for nevra, audit in pairs for line in consent.lines(audit)
+    )
 
 
 def _choose_repositories(

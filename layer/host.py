@@ -7,13 +7,15 @@ import stat
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from layer import bootplan
+from layer.audit.verdict import Audit
 from layer.errors import InvalidInput, LayerError, NotFound
+from layer.foresight import audits_of
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Tree
@@ -43,7 +45,8 @@ class Options:
     `repository_directories` are read besides the deployment's own
     /etc/yum.repos.d; `cache` holds repository metadata and downloads.
     `accept_unscripted` names packages that may come although nothing does what
-    lines of their scriptlets would.
+    lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
+    of the machine's setting.
     """
 
     stateroot: str | None = None
@@ -52,6 +55,7 @@ class Options:
     wait: bool = True
     sandbox: SandboxOptions | None = None
     accept_unscripted: tuple[str, ...] = ()
+    scriptlets: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,16 @@ class Host:
             inactive=tuple(r for r in requests if r not in active),
             problem=problem,
             signatures=self._signatures(deployment, origin),
+            lines_not_run=sum(len(audit.unknown) for audit in self._audits(deployment, headers)),
         )
+
+    def _audits(
+        self, deployment: Deployment, headers: Sequence[PackageHeader]
+    ) -> tuple[Audit, ...]:
+        if not any(header.scriptlets for header in headers):
+            return ()
+        root = self.store.read_commit(deployment.checksum).root
+        return audits_of(headers, read_triggers(self.store, root, read_local(deployment.path)))
 
     def _signatures(
         self, deployment: Deployment, origin: Origin | None

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from layer import accounts, assembly, ids
+from layer.audit.verdict import Rewrites
 from layer.bootunits import add_boot_units
 from layer.copies import REFS as COPIES
 from layer.copies import Copies
@@ -20,7 +21,9 @@ from layer.labelling import label
 from layer.lock import DEFAULTS, LAYER, Lock, Record, TreeOptions, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
+from layer.rewriting import link, read_rewrites, rewritten
 from layer.rpmfile.database import tool_versions
+from layer.rpmfile.states import FileStates
 from layer.running import SandboxOptions, run_triggers
 from layer.store.contract import ObjectStore
 from layer.triggers.format import Trigger
@@ -59,6 +62,18 @@ class Assembled:
     record: Record
     notes: tuple[str, ...]
     copies: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """The tree before any trigger: its packages as they are in it, and what layer wrote."""
+
+    tree: Tree
+    packages: Sequence[PackageTree]
+    states: FileStates
+    exceptions: Mapping[str, int]
+    written: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @contextmanager
@@ -102,13 +117,9 @@ def assemble(
     writes what else layer puts into the tree. Must be called inside a transaction of the store.
     """
     reporter.step("Merging")
-    packages = _as_wanted(store, packages, tree_options)
     copies = Copies.open(store)
-    merged = assembly.merge(store, base, packages, copies)
-    packages = merged.packages
-    tree, exceptions = accounts.number_accounts(store, base, merged.tree, packages, previous_ids)
-    has_numbers = tree != merged.tree
-    triggers = triggers_of(merged.tree)
+    grown = _grow(store, base, packages, copies, previous_ids, tree_options)
+    triggers = triggers_of(grown.tree)
     before_owners, after_owners = split_at_owners(triggers)
     fire = partial(
         run_triggers,
@@ -120,28 +131,31 @@ def assemble(
         options=workshop.options,
     )
     early = _folder(workshop.scratch, "early")
-    first = fire(tree=tree, triggers=before_owners, scratch=early)
+    first = fire(tree=grown.tree, triggers=before_owners, scratch=early)
     tree, shared = accounts.share_accounts(store, base, first.tree)
-    owned = accounts.resolve_owners(store, tree, packages, copies)
+    owned = accounts.resolve_owners(store, tree, grown.packages, copies)
     late = _folder(workshop.scratch, "late")
     second = fire(tree=owned, triggers=after_owners, scratch=late)
     # No /etc of a machine is older than the base's own: only layers need the units.
     tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
     reporter.step("Writing the rpm database")
-    record_packages = partial(
-        assembly.record_packages,
-        states=merged.states,
+    tree, database = assembly.record_packages(
+        store,
+        tree,
+        grown.packages,
+        epoch=epoch,
+        scratch=workshop.scratch,
+        states=grown.states,
         without_documentation=not tree_options.documentation,
     )
-    tree, database = record_packages(store, tree, packages, epoch=epoch, scratch=workshop.scratch)
     tree, more = finish(tree) if finish else (tree, ())
-    ours = [*shared, *units, *database, *more, *([ids.IDS_PATH] if has_numbers else [])]
+    ours = [*grown.written, *shared, *units, *database, *more]
     written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
     record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
     labels = _folder(workshop.scratch, "labels")
     tree = label(store, before or base, tree, copies, labels)
-    lock = replace(_lock(packages, exceptions, triggers), options=tree_options)
-    return Assembled(tree, lock, record, merged.notes, copies.write())
+    lock = replace(_lock(grown.packages, grown.exceptions, triggers), options=tree_options)
+    return Assembled(tree, lock, record, grown.notes, copies.write())
 
 
 def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> str:
@@ -179,13 +193,41 @@ def keep_copies(store: ObjectStore, assembled: Assembled, name: str) -> None:
         store.set_ref(f"{COPIES}/{name}", assembled.copies)
 
 
+def _grow(
+    store: ObjectStore,
+    base: Tree,
+    packages: Sequence[PackageTree],
+    copies: Copies,
+    previous_ids: Mapping[str, int],
+    options: TreeOptions,
+) -> _Grown:
+    """The base with the packages, what their scriptlets declare, and their accounts' numbers."""
+    declared = read_rewrites(store, packages)
+    merged = assembly.merge(store, base, _as_wanted(store, packages, declared, options), copies)
+    linked = link(store, base, merged.tree, declared)
+    tree, exceptions = accounts.number_accounts(
+        store, base, linked.tree, merged.packages, previous_ids
+    )
+    return _Grown(
+        tree=tree,
+        packages=merged.packages,
+        states=merged.states,
+        exceptions=exceptions,
+        written=(*linked.written, *([ids.IDS_PATH] if tree != linked.tree else [])),
+        notes=tuple(sorted((*merged.notes, *linked.notes))),
+    )
+
+
 def _as_wanted(
-    store: ObjectStore, packages: Sequence[PackageTree], options: TreeOptions
+    store: ObjectStore,
+    packages: Sequence[PackageTree],
+    declared: Sequence[Rewrites],
+    options: TreeOptions,
 ) -> Sequence[PackageTree]:
-    """The packages as the options want them."""
-    if options.documentation:
-        return packages
-    return [without_documentation(store, package) for package in packages]
+    """The packages as the options want them, with what their scriptlets declare."""
+    if not options.documentation:
+        packages = [without_documentation(store, package) for package in packages]
+    return [rewritten(store, p, d) for p, d in zip(packages, declared, strict=True)]
 
 
 def _lock(

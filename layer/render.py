@@ -332,6 +332,8 @@ def _state(state: DeploymentState) -> list[str]:
         rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
     if state.origin and not state.origin.options.documentation:
         rows.append(("Documentation", "left out of what is layered"))
+    if state.lines_not_run:
+        rows.append(("Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"))
     if deployment.is_unlocked:
         rows.append(("Unlocked", "yes"))
     if state.problem:

@@ -37,6 +37,7 @@ class DeploymentState:
     """A deployment with what was asked for in it and what came of that.
 
     `signatures` are those of the base, None where its remote is not verified.
+    `lines_not_run` counts lines of scriptlets that nothing stands in for.
     `problem` says why `origin` is None, if it is: another program or a newer
     version wrote what cannot be read here.
     """
@@ -50,6 +51,7 @@ class DeploymentState:
     inactive: tuple[Request, ...]
     problem: str = ""
     signatures: tuple[Signature, ...] | None = None
+    lines_not_run: int = 0
 
     @property
     def version(self) -> str:
@@ -114,6 +116,7 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "base-local-replacements": [],
         "base-commit-meta": dict(state.base.metadata),
         "regenerate-initramfs": False,
+        "scriptlet-lines-not-run": state.lines_not_run,
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)

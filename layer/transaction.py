@@ -132,7 +132,7 @@ def prepare(
     triggers = host.triggers(base.root)
     audits = audits_of(headers, triggers)
     pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
-    policy = host.settings().scriptlets
+    policy = host.options.scriptlets or host.settings().scriptlets
     agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
     pending = host.pending()
     previous = host.lock_of(pending) if pending else Lock()

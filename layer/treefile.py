@@ -18,6 +18,7 @@ _TOP = {
     "arch": str,
     "default-target": str,
     "scriptlets": str,
+    "accept-unscripted": list,
     "documentation": bool,
     "kernel": dict,
     "users": list,
@@ -62,6 +63,7 @@ class Treefile:
     arch: str = "x86_64"
     default_target: str = ""
     scriptlets: str = "stop"
+    accept_unscripted: tuple[str, ...] = ()
     documentation: bool = True
     kernel: Kernel | None = None
     users: tuple[User, ...] = ()
@@ -87,6 +89,7 @@ def parse_treefile(text: str, source: str) -> Treefile:
         arch=values.get("arch", "x86_64"),
         default_target=values.get("default-target", ""),
         scriptlets=values.get("scriptlets", "stop"),
+        accept_unscripted=tuple(sorted(set(values.get("accept-unscripted", ())))),
         documentation=values.get("documentation", True),
         kernel=_kernel(kernel) if kernel else None,
         users=tuple(User(**user) for user in values.get("users", ())),
@@ -140,6 +143,6 @@ def _wrong_keys(values: Mapping[str, Any], known: Mapping[str, Any], place: str)
 def _wrong_lists(values: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}: must hold strings"
-        for key in ("repositories", "packages")
+        for key in ("repositories", "packages", "accept-unscripted")
         if isinstance(values.get(key), list) and not all(isinstance(v, str) for v in values[key])
     ]

@@ -86,6 +86,11 @@ def read_triggers(
     return read_trigger_set(store, tree, local).triggers
 
 
+def packaged_triggers() -> tuple[Trigger, ...]:
+    """The program's own triggers, where there is no tree to ask."""
+    return in_order([parse_file(file) for file in _packaged()])
+
+
 def read_trigger_set(store: ObjectStore, tree: Tree, local: LocalFiles | None = None) -> TriggerSet:
     """The same, with every file that there is; all that is wrong in any file is named at once."""
     shipped = {file.name: file for file in _in_tree(store, tree, LOCAL_DIRECTORY, Place.LOCAL)}

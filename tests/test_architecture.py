@@ -47,11 +47,15 @@ ROWS = {
         "scriptlets",
         "audit",
         "settings",
+        "consent",
+        "alternatives",
         "contexts",
         "multilib",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
+        "rewriting",
+        "foresight",
         "copies",
         "importer",
         "accounts",
@@ -72,7 +76,16 @@ ROWS = {
         "skeleton",
         "leftovers",
     ),
-    "whole": ("host", "transaction", "verbs", "cleaning", "trying", "compose", "querying"),
+    "whole": (
+        "host",
+        "transaction",
+        "verbs",
+        "cleaning",
+        "trying",
+        "compose",
+        "querying",
+        "auditing",
+    ),
     "face": ("commands", "__main__"),
 }
 ROOMS = {room: place for place, rooms in enumerate(ROWS.values()) for room in rooms}

@@ -31,8 +31,8 @@ Privileged files:
   /usr/bin/daemon: setgid alpha (daemon)
   /usr/bin/suid: setuid root (suid)
 
-Scriptlets that are not run:
-  daemon: %post, 2 lines of /bin/sh
+Scriptlets, which are never run:
+  daemon: 1 line live-only, 1 line harmless
 """
 
 

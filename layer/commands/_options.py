@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 UNCHANGED = 77
 _REPO_DIRS = "repository_directories"
 _CACHE = "cache_directory"
+_ACCEPT = "accept_unscripted"
 
 Decorated = Callable[..., Any]
 
@@ -40,6 +41,17 @@ class Narrator(Reporter):
 def sysroot_options(function: Decorated) -> Decorated:
     """--sysroot, --stateroot and --no-wait; gives the function `host`."""
 
+    @opening_options
+    @functools.wraps(function)
+    def wrapper(opened: Callable[[], Host], **rest: Any) -> Any:
+        return function(host=opened(), **rest)
+
+    return wrapper
+
+
+def opening_options(function: Decorated) -> Decorated:
+    """The same options for a verb that may do without a sysroot; gives it `opened`."""
+
     @click.option(
         "--sysroot",
         type=click.Path(file_okay=False, path_type=Path),
@@ -58,8 +70,9 @@ def sysroot_options(function: Decorated) -> Decorated:
             repository_directories=rest.pop(_REPO_DIRS, ()),
             cache=rest.pop(_CACHE, None),
             wait=not no_wait,
+            accept_unscripted=rest.pop(_ACCEPT, ()),
         )
-        return function(host=open_host(sysroot, options, Narrator()), **rest)
+        return function(opened=functools.partial(open_host, sysroot, options, Narrator()), **rest)
 
     return wrapper
 
@@ -83,6 +96,17 @@ def repository_options(function: Decorated) -> Decorated:
     ):
         function = option(function)
     return function
+
+
+def consent_options(function: Decorated) -> Decorated:
+    """--accept-unscripted, for `sysroot_options`, which stands below it."""
+    return click.option(
+        "--accept-unscripted",
+        _ACCEPT,
+        multiple=True,
+        metavar="PKG",
+        help="Do without PKG's unknown scriptlet lines.",
+    )(function)
 
 
 def change_options(function: Decorated) -> Decorated:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    consent_options,
+    repository_options,
+    sysroot_options,
+)
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     help="With or without documentation, from now on, of all layers.",
 )
 @change_options
+@consent_options
 @repository_options
 @sysroot_options
 def command(

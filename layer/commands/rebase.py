@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    consent_options,
+    repository_options,
+    sysroot_options,
+)
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     help="A kernel argument, in place of all that there are; may be repeated.",
 )
 @change_options
+@consent_options
 @repository_options
 @sysroot_options
 def command(

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    consent_options,
+    repository_options,
+    sysroot_options,
+)
 from layer.words import NO_UPGRADE
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Deploy the newest base.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
 @change_options
+@consent_options
 @repository_options
 @sysroot_options
 def command(

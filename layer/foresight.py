@@ -1,0 +1,70 @@
+"""What a plan can tell of packages from their headers, before they are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layer.audit.judge import audit_package, coverage
+from layer.audit.verdict import Audit
+from layer.documentation import placed_without_documentation
+from layer.errors import PackageRefused
+from layer.layout import Placement, place, tmpfiles_path
+from layer.model import Commit, PackageHeader, TreeDiff
+from layer.store.contract import ObjectStore
+from layer.store.trees import lookup
+from layer.trigger_set import is_trigger_file
+from layer.triggers.format import Trigger
+from layer.triggers.match import fires
+
+
+def placements_of(
+    headers: Sequence[PackageHeader], *, documentation: bool
+) -> tuple[Placement, ...]:
+    """Where the packages' files land; PackageRefused names all that may land nowhere."""
+    placements = tuple(place(header) for header in headers)
+    refused = sorted(line for placement in placements for line in placement.refused)
+    if refused:
+        raise PackageRefused(
+            "these packages want what no package may have:\n  " + "\n  ".join(refused),
+            "they cannot be layered as they are",
+        )
+    if documentation:
+        return placements
+    return tuple(
+        placed_without_documentation(placement, header.files)
+        for header, placement in zip(headers, placements, strict=True)
+    )
+
+
+def will_fire(
+    store: ObjectStore,
+    base: Commit,
+    headers: Sequence[PackageHeader],
+    placements: Sequence[Placement],
+    triggers: Sequence[Trigger],
+) -> tuple[str, ...]:
+    """The names of the triggers that the packages' files fire."""
+    paths = sorted({file.path for placement in placements for file in placement.files})
+    paths += [
+        tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
+    ]
+    there = {path for path in paths if lookup(store, base.root, path) is not None}
+    diff = TreeDiff(
+        added=tuple(p for p in paths if p not in there),
+        changed=tuple(p for p in paths if p in there),
+    )
+    return tuple(t.name for t in triggers if fires(t, diff) is not None)
+
+
+def bringing(headers: Sequence[PackageHeader], placements: Sequence[Placement]) -> tuple[str, ...]:
+    """The names of the packages that have trigger files of their own."""
+    return tuple(
+        header.nevra.name
+        for header, placement in zip(headers, placements, strict=True)
+        if any(is_trigger_file(file.path) for file in placement.files)
+    )
+
+
+def audits_of(headers: Sequence[PackageHeader], triggers: Sequence[Trigger]) -> tuple[Audit, ...]:
+    """What becomes of each package's scriptlets where these triggers run."""
+    return tuple(audit_package(header, coverage(header, triggers)) for header in headers)

@@ -1,0 +1,200 @@
+"""What scriptlets would have done, as declarations in the tree: users, directories, links.
+
+The audit reads the scriptlets and decides; here what it found is written. It is done anew
+for each tree, so that an import depends on the RPM alone.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from layer import alternatives, ids, tmpfiles
+from layer.audit.judge import audit_package
+from layer.audit.verdict import Alternative, Mode, Rewrites
+from layer.importer import read_package_header
+from layer.layout import is_root, tmpfiles_path
+from layer.model import FileAttributes, Owner, PackageTree, Tree
+from layer.paths import tree_paths, user_path
+from layer.rpmfile.capabilities import XATTR, parse_capabilities
+from layer.store.contract import ObjectStore
+from layer.store.files import read_text, write_text
+from layer.store.trees import TreeEditor, lookup
+
+_NAME = "scriptlets-{}"  # of the generated files, in place of a package's own name
+_BITS = 0o7777
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A tree with the links of scriptlets, the paths written, and what came of none."""
+
+    tree: Tree
+    written: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_rewrites(store: ObjectStore, packages: Sequence[PackageTree]) -> tuple[Rewrites, ...]:
+    """What the scriptlets of each package declare."""
+    return tuple(audit_package(read_package_header(store, p), ()).rewrites for p in packages)
+
+
+def rewritten(store: ObjectStore, package: PackageTree, rewrites: Rewrites) -> PackageTree:
+    """The imported package with the accounts, the lines and the attributes of its scriptlets."""
+    name = _NAME.format(package.nevra.name)
+    made = tmpfiles.declared_paths(_own_tmpfiles(store, package))
+    lines = [line for line in rewrites.tmpfiles if not tmpfiles.declared_paths(line) & made]
+    texts = {
+        f"{ids.SYSUSERS}/zz-layer-{name}.conf": rewrites.sysusers,
+        tmpfiles_path(name): tuple(lines),
+    }
+    root = write_text(
+        store,
+        package.root,
+        {p: "".join(f"{line.rstrip()}\n" for line in rows) for p, rows in texts.items() if rows},
+    )
+    editor = TreeEditor(store, root)
+    owners = {owner.path: owner for owner in package.owners}
+    for mode in rewrites.modes:
+        _put_mode(store, editor, owners, mode)
+    for path, text in rewrites.capabilities:
+        _put_capability(store, editor, path, text)
+    return replace(package, root=editor.write(), owners=tuple(sorted(owners.values())))
+
+
+def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites]) -> Linked:
+    """The merged tree with its packages' links and alternatives.
+
+    A link gives way to whatever a package brought at its path. What the base's packages
+    offer stands in its record of alternatives; where the base has none, its links stay.
+    """
+    editor = TreeEditor(store, tree)
+    work = _Links(store, editor)
+    for path, target in sorted({pair for item in rewrites for pair in item.links}):
+        work.put(path, target)
+    ours = [offer for item in rewrites for offer in item.alternatives]
+    if ours:
+        known = _offers(store, base)
+        work.choose([*known, *ours], known)
+    return Linked(editor.write(), tuple(sorted(work.written)), tuple(sorted(work.notes)))
+
+
+class _Links:
+    """The editor, and what was done with it."""
+
+    def __init__(self, store: ObjectStore, editor: TreeEditor) -> None:
+        self.written: set[str] = set()
+        self.notes: set[str] = set()
+        self._store = store
+        self._editor = editor
+
+    def choose(self, offers: Sequence[Alternative], known: Sequence[Alternative]) -> None:
+        """Puts the links of all alternatives, and removes those that nothing is behind any more."""
+        chosen = alternatives.choose(offers, self._exists)
+        leads = {alternatives.FOLDER + "/" + c.name for c in chosen}
+        for name, links in alternatives.names_of(known).items():
+            if f"{alternatives.FOLDER}/{name}" not in leads:
+                for path in (*links, f"{alternatives.FOLDER}/{name}"):
+                    self._remove_ours(path, name)
+        for choice in chosen:
+            middle = f"{alternatives.FOLDER}/{choice.name}"
+            if self._put_link(choice.link, middle):
+                self._replace(middle, choice.path)
+        text = alternatives.format_record(offers).encode()
+        self._editor.put_file(alternatives.RECORD, self._store.write_file(FileAttributes(), [text]))
+        self.written.add(alternatives.RECORD)
+
+    def put(self, path: str, target: str) -> None:
+        """A link where nothing is yet."""
+        self._put_link(path, target)
+
+    def _put_link(self, path: str, target: str) -> bool:
+        """Whether the path now leads to the target."""
+        where = _tree_path(path)
+        present = self._editor.lookup(where)
+        if isinstance(present, Tree) or (present and self._target(present) != target):
+            self.notes.add(f"{user_path(where)} is a package's own; it is not made a link")
+            return False
+        if present is None:
+            self._replace(path, target)
+        return True
+
+    def _replace(self, path: str, target: str) -> None:
+        where = _tree_path(path)
+        attributes = FileAttributes(mode=0o120777, target=target)
+        self._editor.put_file(where, self._store.write_file(attributes))
+        self.written.add(where)
+
+    def _remove_ours(self, path: str, name: str) -> None:
+        where = _tree_path(path)
+        present = self._editor.file(where)
+        middle = f"{alternatives.FOLDER}/{name}"
+        if present and (path == middle or self._target(present) == middle):
+            self._editor.remove(where)
+
+    def _target(self, checksum: str) -> str:
+        return self._store.read_file_attributes(checksum).target
+
+    def _exists(self, path: str) -> bool:
+        """Whether a path of the tree leads to something, through links in the tree."""
+        for _ in range(8):
+            present = self._editor.lookup(_tree_path(path))
+            target = self._target(present) if isinstance(present, str) else ""
+            if not target:
+                return present is not None
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        return False
+
+
+def _tree_path(path: str) -> str:
+    """Where an absolute path lies in a tree."""
+    found = tree_paths(posixpath.normpath(path))
+    return found[-1] if found else path[1:]
+
+
+def _offers(store: ObjectStore, base: Tree) -> tuple[Alternative, ...]:
+    if lookup(store, base, alternatives.RECORD) is None:
+        return ()
+    text = read_text(store, base, alternatives.RECORD)
+    return alternatives.parse_record(text, f"the base's /{alternatives.RECORD}")
+
+
+def _own_tmpfiles(store: ObjectStore, package: PackageTree) -> str:
+    return read_text(store, package.root, tmpfiles_path(package.nevra.name))
+
+
+def _put_mode(store: ObjectStore, editor: TreeEditor, owners: dict[str, Owner], mode: Mode) -> None:
+    where = _tree_path(mode.path)
+    present = editor.file(where)
+    if present is None:
+        return
+    if mode.mode is not None:
+        there = store.read_file_attributes(present)
+        changed = replace(there, mode=(there.mode & ~_BITS) | mode.mode)
+        if stat.S_ISREG(there.mode) and changed != there:
+            editor.put_file(where, _copy(store, present, changed))
+    if mode.user or mode.group:
+        now = owners.get(where, Owner(where, "root", "root"))
+        new = Owner(where, mode.user or now.user, mode.group or now.group)
+        if is_root(new.user) and is_root(new.group):
+            owners.pop(where, None)
+        else:
+            owners[where] = new
+
+
+def _put_capability(store: ObjectStore, editor: TreeEditor, path: str, text: str) -> None:
+    where = _tree_path(path)
+    present = editor.file(where)
+    if present is None:
+        return
+    there = store.read_file_attributes(present)
+    others = [pair for pair in there.xattrs if pair[0] != XATTR]
+    xattrs = tuple(sorted([*others, (XATTR, parse_capabilities(text))]))
+    editor.put_file(where, _copy(store, present, replace(there, xattrs=xattrs)))
+
+
+def _copy(store: ObjectStore, checksum: str, attributes: FileAttributes) -> str:
+    with store.open_file(checksum) as content:
+        return store.write_file(attributes, iter(lambda: content.read(1 << 20), b""))
