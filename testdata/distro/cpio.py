@@ -1,4 +1,4 @@
-"""The cpio archives: "newc", of RPM v4 payloads and initramfs images, and RPM v6's without names."""
+"""The cpio "newc" archive: RPM payloads and initramfs images are written in it."""
 
 from __future__ import annotations
 
@@ -39,14 +39,3 @@ def pack_cpio(members: list[Member]) -> bytes:
         archive += member.data
         archive += bytes(-len(archive) % 4)
     return bytes(archive)
-
-
-def pack_stripped(members: list[tuple[int, bytes]]) -> bytes:
-    """Return RPM's own archive of these members: index in the header, and content."""
-    archive = bytearray()
-    for index, data in members:
-        archive += b"07070X%08x" % index
-        archive += bytes(-len(archive) % 4)
-        archive += data
-        archive += bytes(-len(archive) % 4)
-    return bytes(archive + pack_cpio([]))

@@ -23,7 +23,7 @@ from testdata.distro.rpmwriter import encode_rpm
 _LEAD = 96
 _INTRO = 16
 _SHA256 = 8
-_ALIGNMENT = {Kind.INT16: 2, Kind.INT32: 4, Kind.INT64: 8}
+_ALIGNMENT = {Kind.INT16: 2, Kind.INT32: 4, 5: 8}
 
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "ufdio": lambda data: data,
@@ -180,7 +180,7 @@ def int32(tag: Tag | int, *values: int) -> Field:
 
 def int64(tag: Tag | int, *values: int) -> Field:
     """An array of 64-bit numbers."""
-    return Field(_number(tag), Kind.INT64, len(values), struct.pack(f">{len(values)}Q", *values))
+    return Field(_number(tag), 5, len(values), struct.pack(f">{len(values)}Q", *values))
 
 
 def _number(tag: Tag | int) -> int:
@@ -202,7 +202,7 @@ def _fields(header: bytes) -> list[Field]:
 
 
 def _end(store: bytes, kind: int, offset: int, count: int) -> int:
-    width = {**_ALIGNMENT, Kind.BINARY: 1}.get(Kind(kind))
+    width = {Kind.INT16: 2, Kind.INT32: 4, Kind.BINARY: 1}.get(Kind(kind))
     if width:
         return offset + width * count
     for _ in range(count):

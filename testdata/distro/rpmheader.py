@@ -1,4 +1,4 @@
-"""The binary form of RPM headers.
+"""The binary form of RPM v4 headers.
 
 Format: https://rpm-software-management.github.io/rpm/manual/format_header.html
 """
@@ -17,7 +17,6 @@ class Kind(IntEnum):
 
     INT16 = 3
     INT32 = 4
-    INT64 = 5
     STRING = 6
     BINARY = 7
     STRINGS = 8
@@ -37,8 +36,6 @@ class Tag(Enum):
     HEADERI18NTABLE = (100, Kind.STRINGS)
     SIG_SHA1 = (269, Kind.STRING)
     SIG_SHA256 = (273, Kind.STRING)
-    SIG_SHA3_256 = (279, Kind.STRING)
-    SIG_RESERVED = (999, Kind.BINARY)
     SIG_SIZE = (-1000, Kind.INT32)  # signature tags reuse numbers: written as 1000
     SIG_MD5 = (-1004, Kind.BINARY)
     SIG_PAYLOADSIZE = (-1007, Kind.INT32)
@@ -104,8 +101,6 @@ class Tag(Enum):
     POSTTRANS = (1152, Kind.STRING)
     PRETRANSPROG = (1153, Kind.STRINGS)
     POSTTRANSPROG = (1154, Kind.STRINGS)
-    LONGFILESIZES = (5008, Kind.INT64)
-    LONGSIZE = (5009, Kind.INT64)
     FILECAPS = (5010, Kind.STRINGS)
     FILEDIGESTALGO = (5011, Kind.INT32)
     RECOMMENDNAME = (5046, Kind.STRINGS)
@@ -132,16 +127,6 @@ class Tag(Enum):
     PAYLOADDIGEST = (5092, Kind.STRINGS)
     PAYLOADDIGESTALGO = (5093, Kind.INT32)
     PAYLOADDIGESTALT = (5097, Kind.STRINGS)
-    PAYLOADSIZE = (5112, Kind.INT64)
-    PAYLOADSIZEALT = (5113, Kind.INT64)
-    RPMFORMAT = (5114, Kind.INT32)
-    FILEMIMEINDEX = (5115, Kind.INT32)
-    MIMEDICT = (5116, Kind.STRINGS)
-    SOURCENEVR = (5120, Kind.STRING)
-    PAYLOADSHA512 = (5121, Kind.STRING)
-    PAYLOADSHA512ALT = (5122, Kind.STRING)
-    PAYLOADSHA3_256 = (5123, Kind.STRING)
-    PAYLOADSHA3_256ALT = (5124, Kind.STRING)
 
     @property
     def number(self) -> int:
@@ -173,8 +158,7 @@ def encode_header(values: Mapping[Tag, Value], region: Region) -> bytes:
     return magic + struct.pack(">II", entries, len(store)) + head + bytes(index) + bytes(store)
 
 
-_ALIGNMENT = {Kind.INT16: 2, Kind.INT32: 4, Kind.INT64: 8}
-_LETTERS = {Kind.INT16: "H", Kind.INT32: "I", Kind.INT64: "Q"}
+_ALIGNMENT = {Kind.INT16: 2, Kind.INT32: 4}
 
 
 def _encode_value(kind: Kind, value: Value) -> tuple[int, bytes]:
@@ -183,7 +167,8 @@ def _encode_value(kind: Kind, value: Value) -> tuple[int, bytes]:
         return len(value), value
     items: Sequence[int] | Sequence[str]
     items = [value] if isinstance(value, int) else [value] if isinstance(value, str) else value
-    if kind in _LETTERS:
-        return len(items), struct.pack(f">{len(items)}{_LETTERS[kind]}", *items)
+    if kind in _ALIGNMENT:
+        letter = "H" if kind is Kind.INT16 else "I"
+        return len(items), struct.pack(f">{len(items)}{letter}", *items)
     encoded = (str(item).encode("utf-8", "surrogateescape") + b"\0" for item in items)
     return len(items), b"".join(encoded)

@@ -49,7 +49,7 @@ def write_rpm(spec: RpmSpec, directory: Path, *, compression: Compression = "zst
 def encode_rpm(spec: RpmSpec, *, compression: Compression = "zstd") -> bytes:
     """Return the bytes of the package."""
     files = resolve_hardlinks(spec.files)
-    archive = pack_cpio(payload_members(files))
+    archive = pack_cpio(_members(files))
     payload = _compress(archive, compression)
     header = encode_header(
         _general_tags(spec)
@@ -99,7 +99,7 @@ def _inodes(files: Sequence[FileSpec]) -> list[int]:
     return [numbers.setdefault(file.hardlink_to or file.path, len(numbers) + 1) for file in files]
 
 
-def payload_members(files: Sequence[FileSpec]) -> list[Member]:
+def _members(files: Sequence[FileSpec]) -> list[Member]:
     """Return the payload's entries in rpm's order.
 
     All names of a hardlinked file stand together where its last one belongs, and the
