@@ -13,6 +13,7 @@ import pytest
 from layer.errors import NotFound, TriggerFailed
 from layer.sandbox.box import Overlay, Sandbox, SandboxedCommand, SandboxOptions
 from layer.sandbox.process import Finished, run
+from layer.sandbox.tasks import task_group
 
 EPOCH = 1_700_000_000
 
@@ -212,6 +213,20 @@ def test_processes_are_limited(tmp_path: Path, script: str) -> None:
 
     assert finished.reached == "had more than 300 processes"
     assert time.monotonic() - begin < 30
+
+
+def test_the_kernel_starts_no_process_beyond_the_limit() -> None:
+    """So that a bomb between two looks at it hurts nobody else."""
+    script = "i=0; while [ $i -lt 400 ]; do sleep 9 & i=$((i+1)); echo $i; done"
+    with task_group(100) as group:
+        assert group.path is not None, "this machine has no pids controller"
+        finished = run(group.entered(["sh", "-c", script]), timeout=20)
+        assert group.has_refused()
+        for pid in (group.path / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+    numbers = [int(word) for word in finished.output.split() if word.isdigit()]
+    assert max(numbers) <= 100
+    assert not group.path.exists()
 
 
 def test_a_strict_sandbox_leaves_no_capability(sandbox: Sandbox, overlay: Overlay) -> None:

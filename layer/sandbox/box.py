@@ -22,6 +22,7 @@ from typing import Self
 
 from layer.errors import TriggerFailed
 from layer.sandbox.process import HOST_ENVIRONMENT, Finished, run
+from layer.sandbox.tasks import TaskGroup, task_group
 from layer.sandbox.usage import usage_of
 
 # Enough to own, replace and mark files of a tree as packages' tools do, and nothing of the kernel.
@@ -150,14 +151,16 @@ class Sandbox:
 
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
         """Runs a command that sees `overlay` as its /usr; `timeout` kills it and all it started."""
-        finished = run(
-            [*self._enter(), *self._boxed(overlay, command)],
-            timeout=command.timeout,
-            keep=1 << 16,
-            watch=lambda pid: self._reached(overlay, pid),
-        )
-        # A full disk may have gone unnoticed, and would have cut off what was written.
-        return replace(finished, reached=finished.reached or self._filled(overlay))
+        with task_group(self._options.processes) as group:
+            finished = run(
+                group.entered([*self._enter(), *self._boxed(overlay, command)]),
+                timeout=command.timeout,
+                keep=1 << 16,
+                watch=lambda pid: self._reached(overlay, group, pid),
+            )
+            # What was refused may have gone unnoticed, and would have cut short what was written.
+            late = self._refused(group) or self._filled(overlay)
+        return replace(finished, reached=finished.reached or late)
 
     def replay(self, overlay: Overlay, command: SandboxedCommand) -> str:
         """A shell line that does the same again, as long as the lower directories are there."""
@@ -171,13 +174,20 @@ class Sandbox:
         )
         return shlex.join([*_UNSHARE, "sh", "-euc", script])
 
-    def _reached(self, overlay: Overlay, pid: int) -> str:
+    def _reached(self, overlay: Overlay, group: TaskGroup, pid: int) -> str:
         options, usage = self._options, usage_of(pid)
-        if usage.tasks > options.processes:
-            return f"had more than {options.processes} processes"
+        if usage.tasks > options.processes:  # where the kernel keeps no limit
+            return self._too_many
         if usage.memory > options.memory:
             return f"used more than {options.memory >> 20} MiB of memory"
-        return self._filled(overlay)
+        return self._refused(group) or self._filled(overlay)
+
+    def _refused(self, group: TaskGroup) -> str:
+        return self._too_many if group.has_refused() else ""
+
+    @property
+    def _too_many(self) -> str:
+        return f"had more than {self._options.processes} processes"
 
     def _filled(self, overlay: Overlay) -> str:
         is_full = os.statvfs(overlay.upper).f_bavail == 0
