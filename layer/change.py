@@ -30,7 +30,7 @@ class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.
 
     `headers` are those of the resolution's packages, in its order, `audits` what
-    becomes of their scriptlets; `to_fetch`
+    becomes of their scriptlets, `unmade` links of these at whose paths something is; `to_fetch`
     are the packages that are not in the store yet; `triggers` are the names of
     those that will fire, `bringing` those of packages that bring triggers of their
     own, which are known when the packages are here. `previous` is the lock of what
@@ -48,6 +48,7 @@ class Change:
     resolution: Resolution
     headers: tuple[PackageHeader, ...]
     audits: tuple[Audit, ...]
+    unmade: tuple[str, ...]
     to_fetch: tuple[Package, ...]
     triggers: tuple[str, ...]
     bringing: tuple[str, ...]

@@ -10,6 +10,7 @@ from layer.documentation import placed_without_documentation
 from layer.errors import PackageRefused
 from layer.layout import Placement, place, tmpfiles_path
 from layer.model import Commit, PackageHeader, TreeDiff
+from layer.paths import tree_paths
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 from layer.trigger_set import is_trigger_file
@@ -68,3 +69,18 @@ def bringing(headers: Sequence[PackageHeader], placements: Sequence[Placement]) 
 def audits_of(headers: Sequence[PackageHeader], triggers: Sequence[Trigger]) -> tuple[Audit, ...]:
     """What becomes of each package's scriptlets where these triggers run."""
     return tuple(audit_package(header, coverage(header, triggers)) for header in headers)
+
+
+def unmade_links(
+    store: ObjectStore, base: Commit, audits: Sequence[Audit], placements: Sequence[Placement]
+) -> tuple[str, ...]:
+    """The links of scriptlets that give way to what the base or a package has at their paths."""
+    brought = {file.path for placement in placements for file in placement.files}
+    found = set()
+    for path, target in {link for audit in audits for link in audit.rewrites.links}:
+        for where in tree_paths(path)[-1:]:
+            there = lookup(store, base.root, where)
+            is_same = isinstance(there, str) and store.read_file_attributes(there).target == target
+            if (there is not None and not is_same) or where in brought:
+                found.add(f"{path} -> {target}: the path is taken")
+    return tuple(sorted(found))

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from layer import consent
-from layer.audit.verdict import Audit, Verdict
+from layer.audit.verdict import Audit, Mode, Verdict
 from layer.change import Change
 from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
@@ -31,8 +31,9 @@ def change(item: Change) -> str:
         _moved(item),
     ]
     parts.append(_inactive(item))
-    brought = [h for h in item.headers if h.nevra in _brought(item)]
-    parts += [_sizes(item), _triggers(item), _privileged(brought), _units(brought)]
+    pairs = zip(item.headers, item.audits, strict=True)
+    brought = [pair for pair in pairs if pair[0].nevra in _brought(item)]
+    parts += [_sizes(item), _triggers(item), _privileged(brought), _units([h for h, _ in brought])]
     parts += [_scriptlets(item), _leftovers(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -237,20 +238,24 @@ def _triggers(item: Change) -> list[str]:
     return lines
 
 
-def _privileged(headers: Sequence[PackageHeader]) -> list[str]:
-    """Files that give whoever runs them more than they have."""
+def _privileged(pairs: Sequence[tuple[PackageHeader, Audit]]) -> list[str]:
+    """Files that give whoever runs them more than they have, by header or by scriptlet."""
     lines = []
-    for header in headers:
+    for header, audit in pairs:
+        modes = {mode.path: mode for mode in audit.rewrites.modes}
+        capabilities = dict(audit.rewrites.capabilities)
         for file in header.files:
             if not stat.S_ISREG(file.mode):
                 continue
+            made = modes.get(file.path, Mode(file.path))
+            bits = file.mode if made.mode is None else made.mode
             what = []
-            if file.mode & stat.S_ISUID:
-                what.append(f"setuid {printable(file.user)}")
-            if file.mode & stat.S_ISGID:
-                what.append(f"setgid {printable(file.group)}")
-            if file.capabilities:
-                what.append(printable(file.capabilities))
+            if bits & stat.S_ISUID:
+                what.append(f"setuid {printable(made.user or file.user)}")
+            if bits & stat.S_ISGID:
+                what.append(f"setgid {printable(made.group or file.group)}")
+            if capability := capabilities.get(file.path, file.capabilities):
+                what.append(printable(capability))
             if what:
                 path = printable(file.path)
                 lines.append(f"  {path}: {', '.join(what)} ({header.nevra.name})")
@@ -287,6 +292,7 @@ def _scriptlets(item: Change) -> list[str]:
         if words:
             lines.append(f"  {header.nevra.name}: {words}")
         lines += [f"    not run: {line}" for line in consent.lines(audit)]
+    lines += [f"    not made: {printable(link)}" for link in item.unmade]
     return ["Scriptlets, which are never run:", *lines] if lines else []
 
 

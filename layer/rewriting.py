@@ -115,7 +115,7 @@ class _Links:
         where = _tree_path(path)
         present = self._editor.lookup(where)
         if isinstance(present, Tree) or (present and self._target(present) != target):
-            self.notes.add(f"{user_path(where)} is a package's own; it is not made a link")
+            self.notes.add(f"{user_path(where)} is there already; it is not made a link")
             return False
         if present is None:
             self._replace(path, target)

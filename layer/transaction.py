@@ -18,7 +18,7 @@ from layer.consent import agree
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
-from layer.foresight import audits_of, bringing, placements_of, will_fire
+from layer.foresight import audits_of, bringing, placements_of, unmade_links, will_fire
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
 from layer.leftovers import find_leftovers
@@ -150,6 +150,7 @@ def prepare(
         resolution=resolution,
         headers=headers,
         audits=audits,
+        unmade=unmade_links(host.store, base, audits, placements),
         to_fetch=tuple(to_fetch),
         triggers=will_fire(host.store, base, headers, placements, triggers),
         bringing=bringing(headers, placements),
@@ -330,6 +331,8 @@ def _commit(host: Host, change: Change) -> str:
             tree_options=change.after.options,
         )
         checksum = pipeline.commit_derived(store, change.base, assembled)
+    for note in assembled.notes:
+        host.reporter.note(note)
     made = {
         "layer.made-by": f"layer {version('layer')}",
         "layer.made-at": str(int(time.time())),

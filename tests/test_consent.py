@@ -152,6 +152,23 @@ def test_an_audit_names_what_it_cannot_do(scripted: Machine, words: tuple[str, .
     assert words[0] in done.stderr
 
 
+def test_the_plan_shows_what_scriptlets_make_privileged_and_links_not_made(
+    scripted: Machine,
+) -> None:
+    program = FileSpec("/usr/bin/raised", b"#!/bin/sh\n", mode=0o755)
+    body = "chmod 4755 /usr/bin/raised\nln -sf /evil /etc/passwd\nln -s raised /usr/bin/lifted\n"
+    scriptlets = (Scriptlet("post", body),)
+    scripted.world.publish(tiny_rpm("raised", program, scriptlets=scriptlets, arch="x86_64"))
+    done = do(scripted, "install", "-y", "raised")
+    assert "Privileged files:\n  /usr/bin/raised: setuid root (raised)\n" in done.stdout
+    assert "    not made: /etc/passwd -> /evil: the path is taken\n" in done.stdout
+    assert "note: /etc/passwd is there already; it is not made a link" in done.stderr
+    tree = scripted.pending().path
+    assert (tree / "usr/bin/raised").stat().st_mode & 0o7777 == 0o4755
+    assert str((tree / "usr/bin/lifted").readlink()) == "raised"
+    assert not (tree / "usr/etc/passwd").is_symlink()
+
+
 REWRITTEN = """\
 getent group wheelers >/dev/null || groupadd -r wheelers
 getent passwd rewriter >/dev/null || useradd -r -g wheelers -d /var/lib/rewriter \\
