@@ -202,6 +202,7 @@ ALWAYS = {
     "base-local-replacements": list,
     "base-commit-meta": dict,
     "regenerate-initramfs": bool,
+    "scriptlet-lines-not-run": int,  # ours alone
 }
 HERE = {"version": str, "timestamp": int, "origin": str, "gpg-enabled": bool}
 LAYERED = {
