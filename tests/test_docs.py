@@ -59,7 +59,9 @@ def test_the_readmes_python_example_is_ten_lines() -> None:
     assert len([line for line in block.splitlines() if line]) == 10
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/formats.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/architecture.md", "docs/formats.md", "docs/triggers.md"]
+)
 def test_links_between_texts_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", read(name))
     folder = (ROOT / name).parent

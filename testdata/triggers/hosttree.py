@@ -68,6 +68,11 @@ def programs(*paths: str) -> dict[str, Entry | None]:
     return {path: entry for name in paths for path, entry in _program(name)}
 
 
+def files(*paths: str) -> dict[str, Entry | None]:
+    """The host's files at their own places under usr."""
+    return {path.lstrip("/"): Entry(host=path) for path in paths}
+
+
 def folder(path: Path) -> dict[str, Entry | None]:
     """All files and links below a directory, as paths of a tree."""
     found: dict[str, Entry | None] = {}
@@ -76,7 +81,7 @@ def folder(path: Path) -> dict[str, Entry | None]:
         if file.is_symlink():
             found[name] = link(os.readlink(file))  # noqa: PTH115  # Path would tidy it up
         elif file.is_file():
-            found[name] = Entry(host=str(file))
+            found[name] = Entry(host=str(file), mode=0o755 if os.access(file, os.X_OK) else 0o644)
     return found
 
 

@@ -1,0 +1,1 @@
+GREETINGS = frozenset({"good morning", "good evening"})
