@@ -25,6 +25,7 @@ from layer.store.trees import TreeEditor, lookup
 
 _NAME = "scriptlets-{}"  # of the generated files, in place of a package's own name
 _BITS = 0o7777
+_SHELLS = "usr/etc/shells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites
     work = _Links(store, editor)
     for path, target in sorted({pair for item in rewrites for pair in item.links}):
         work.put(path, target)
+    work.add_shells(sorted({path for item in rewrites for path in item.shells}))
     ours = [offer for item in rewrites for offer in item.alternatives]
     if ours:
         known = _offers(store, base)
@@ -105,6 +107,22 @@ class _Links:
         text = alternatives.format_record(offers).encode()
         self._editor.put_file(alternatives.RECORD, self._store.write_file(FileAttributes(), [text]))
         self.written.add(alternatives.RECORD)
+
+    def add_shells(self, paths: Sequence[str]) -> None:
+        """Lists login shells that are not listed yet, shells(5)."""
+        present = self._editor.file(_SHELLS)
+        text = b""
+        attributes = FileAttributes()
+        if present is not None:
+            attributes = self._store.read_file_attributes(present)
+            with self._store.open_file(present) as content:
+                text = content.read()
+        new = [path for path in paths if path.encode() not in text.split(b"\n")]
+        if new:
+            head = text if not text or text.endswith(b"\n") else text + b"\n"
+            added = "".join(f"{path}\n" for path in new).encode()
+            self._editor.put_file(_SHELLS, self._store.write_file(attributes, [head + added]))
+            self.written.add(_SHELLS)
 
     def put(self, path: str, target: str) -> None:
         """A link where nothing is yet."""

@@ -176,6 +176,7 @@ getent passwd rewriter >/dev/null || useradd -r -g wheelers -d /var/lib/rewriter
 mkdir -p /var/lib/rewriter
 chown rewriter:wheelers /var/lib/rewriter
 setcap cap_net_bind_service=ep /usr/bin/rewriter
+add-shell /usr/bin/rewriter
 """
 
 
@@ -193,6 +194,7 @@ def test_users_directories_and_capabilities_are_declared_instead(scripted: Machi
     made = (tree / "usr/lib/tmpfiles.d/zz-layer-scriptlets-rewriter.conf").read_text()
     assert "/var/lib/rewriter" in made
     assert "rewriter wheelers" in made
+    assert (tree / "usr/etc/shells").read_text() == "/usr/bin/rewriter\n"
     repo, commit = f"--repo={scripted.path}/ostree/repo", scripted.pending().checksum
     assert "security.capability" in ostree("ls", repo, "-X", commit, "/usr/bin/rewriter")
     path = "/usr/lib/tmpfiles.d/zz-layer-scriptlets-rewriter.conf"

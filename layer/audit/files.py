@@ -241,6 +241,16 @@ def _alternatives(call: Call, gathered: Gathered) -> _Lines:
     return rewritten("layer makes the links of alternatives")
 
 
+def _add_shell(call: Call, gathered: Gathered) -> _Lines:
+    paths = _paths(call.texts)
+    if paths is None or not all(gathered.file(path) for path in paths):
+        return None
+    if not all(_is_in_tree(path) for path in paths) or not _hangs(call, paths):
+        return None
+    gathered.shells += paths
+    return rewritten("layer lists the shell in /etc/shells")
+
+
 def _without(texts: Sequence[str], gathered: Gathered) -> _Lines:
     if len(texts) == 3 and texts[0] == "--remove" and gathered.file(texts[2]) is None:
         reason = "an alternative of an older version, which a new tree has never had"
@@ -278,6 +288,7 @@ _COMMANDS: dict[str, Callable[[Call, Gathered], _Lines]] = {
     "chgrp": _chown,
     "chmod": _chmod,
     "dpkg-statoverride": _statoverride,
+    "add-shell": _add_shell,
     "setcap": _setcap,
     "ln": _ln,
     "update-alternatives": _alternatives,

@@ -121,6 +121,7 @@ def _declared(audit: Audit) -> list[str]:
         f"alternative {one.name} -> {one.path}, priority {one.priority}"
         for one in made.alternatives
     ]
+    lines += [f"shell: {path}" for path in made.shells]
     for one in made.modes:
         what = [f"{one.mode:04o}" if one.mode is not None else "", one.user, one.group]
         lines.append(f"{one.path}: {' '.join(word for word in what if word)}")

@@ -88,6 +88,7 @@ class Gathered:
     links: list[tuple[str, str]] = field(default_factory=list)
     alternatives: list[Alternative] = field(default_factory=list)
     modes: list[Mode] = field(default_factory=list)
+    shells: list[str] = field(default_factory=list)
 
     def file(self, path: str) -> PackageFile | None:
         """The package's own file at this path, whichever side of the merged /usr it is said on."""
@@ -104,6 +105,7 @@ class Gathered:
             tuple(dict.fromkeys(self.links)),
             tuple(dict.fromkeys(self.alternatives)),
             tuple(dict.fromkeys(self.modes)),
+            tuple(dict.fromkeys(self.shells)),
         )
 
 

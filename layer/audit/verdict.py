@@ -61,7 +61,7 @@ class Rewrites:
     """What is declared in place of commands, in the order of the scriptlets; paths are absolute.
 
     `sysusers` and `tmpfiles` are lines of sysusers.d(5) and tmpfiles.d(5), `capabilities`
-    (path, text as setcap reads it), `links` (path, target).
+    (path, text as setcap reads it), `links` (path, target); `shells` are for shells(5).
     """
 
     sysusers: tuple[str, ...] = ()
@@ -70,6 +70,7 @@ class Rewrites:
     links: tuple[tuple[str, str], ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     modes: tuple[Mode, ...] = ()
+    shells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
