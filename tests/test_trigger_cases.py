@@ -58,11 +58,24 @@ def set_up(name: str, path: Path) -> Scene:
             {
                 **hosttree.programs(*case["programs"], FAKETIME),
                 **hosttree.files(*case.get("files", [])),
+                **unpacked(case.get("unpacked", {})),
                 **hosttree.folder(CASES / name / "base"),
             },
         )
         new = {**hosttree.folder(CASES / name / "new"), **copies, **links}
         return Scene(store, base, hosttree.put(store, base, new))
+
+
+def unpacked(packages: dict[str, list[str]]) -> dict[str, hosttree.Entry | None]:
+    """Programs of packages that this machine must not have installed."""
+    try:
+        return {
+            path: entry
+            for package, paths in packages.items()
+            for path, entry in hosttree.unpacked(package, *paths).items()
+        }
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 def play(

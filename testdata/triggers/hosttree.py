@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from layer.model import DirectoryAttributes, FileAttributes, Tree
 from layer.sandbox.process import run
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, empty_tree
+from testdata.distro.cache import default_cache, locked
 
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
@@ -66,6 +68,34 @@ def make(store: ObjectStore, entries: Mapping[str, Entry | None]) -> Tree:
 def programs(*paths: str) -> dict[str, Entry | None]:
     """The host's programs at their own places under usr, with all the libraries they load."""
     return {path: entry for name in paths for path, entry in _program(name)}
+
+
+def unpacked(package: str, *paths: str) -> dict[str, Entry | None]:
+    """Programs of a Debian package that is fetched and unpacked, for it must not be installed.
+
+    It is kept beside the test distribution. LookupError where it cannot be fetched.
+    """
+    place = default_cache() / "unpacked" / package
+    with locked(default_cache(), f"unpacked-{package}.lock"):
+        if not place.is_dir():
+            _unpack(package, place)
+    found: dict[str, Entry | None] = {}
+    for path in paths:
+        own = str(place / path.lstrip("/"))
+        inside = f"usr/{path.removeprefix('/usr').lstrip('/')}"
+        for name, entry in _program(own):
+            found[inside if name == own.lstrip("/") else name] = entry
+    return found
+
+
+def _unpack(package: str, place: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=default_cache()) as folder:
+        script = f"cd {folder} && apt-get download -qq {package} && dpkg-deb -x ./*.deb new"
+        done = run(["sh", "-c", script])
+        if done.status:
+            raise LookupError(f"cannot fetch {package}: {done.output.strip()}")
+        place.parent.mkdir(exist_ok=True)
+        (Path(folder) / "new").rename(place)
 
 
 def files(*paths: str) -> dict[str, Entry | None]:
