@@ -111,7 +111,7 @@ def prepare(
     *,
     new: Sequence[Request] = (),
     allow_inactive: bool = False,
-    kernel_arguments: Sequence[str] = (),
+    kernel_arguments: Sequence[str] | None = None,
 ) -> Change:
     """Decides what an origin on a base means, touching the metadata cache alone.
 
@@ -155,7 +155,9 @@ def prepare(
         triggers=will_fire(host.store, base, headers, placements, triggers),
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
-        kernel_arguments=tuple(kernel_arguments) or _kernel_arguments(host, base),
+        kernel_arguments=(
+            _kernel_arguments(host, base) if kernel_arguments is None else tuple(kernel_arguments)
+        ),
     )
 
 

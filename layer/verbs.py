@@ -15,6 +15,7 @@ from layer.change import Change
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
+from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
 from layer.model import BootPlan, Commit, Deployment, Repository, Request, RequestKind
 from layer.origin import (
@@ -102,7 +103,7 @@ def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
         return _anew(host, origin, new)
 
 
-def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] = ()) -> Change:
+def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] | None = None) -> Change:
     """Pulls another base, or the first one, and carries the requests over to it."""
     pending = host.pending()
     source = parse_source(refspec)
@@ -112,6 +113,15 @@ def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] = ()) ->
         origin = replace(host.origin(pending), base=source, override_commit="")
     with _pulled(host, origin) as (host, base):
         return _anew(host, origin, base, kernel_arguments)
+
+
+def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
+    """The same tree with other kernel arguments."""
+    pending = host.require_pending()
+    arguments = edited(pending.kernel_arguments, edits)
+    base, lock = host.base_commit(pending), host.lock_of(pending)
+    with open_sources(host, base, lock, needs_repositories=False) as sources:
+        return prepare(host, host.origin(pending), base, sources, kernel_arguments=arguments)
 
 
 def rollback(host: Host) -> BootPlan:
@@ -171,7 +181,9 @@ def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:
         return prepare(host, after, base, sources)
 
 
-def _anew(host: Host, origin: Origin, base: Commit, kernel_arguments: Sequence[str] = ()) -> Change:
+def _anew(
+    host: Host, origin: Origin, base: Commit, kernel_arguments: Sequence[str] | None = None
+) -> Change:
     """The same requests on another base, with no package held back; ids stay."""
     pending = host.pending()
     ids = host.lock_of(pending).ids if pending else ()

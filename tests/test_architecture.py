@@ -49,8 +49,10 @@ ROWS = {
         "settings",
         "consent",
         "alternatives",
+        "kernel_arguments",
         "contexts",
         "multilib",
+        "tracing",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
@@ -69,6 +71,7 @@ ROWS = {
         "documentation",
         "assembly",
         "overlay",
+        "circumstances",
         "running",
         "trigger_inputs",
         "trigger_set",
@@ -85,6 +88,7 @@ ROWS = {
         "compose",
         "querying",
         "auditing",
+        "verifying",
     ),
     "face": ("commands", "__main__"),
 }

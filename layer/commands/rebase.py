@@ -47,7 +47,7 @@ def command(
 
     return carry_out(
         host,
-        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments),
+        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments or None),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,
