@@ -168,6 +168,8 @@ def link_target(link: PackageFile) -> str:
     if top not in _MOVED_WITH_LINKS or link.link_to.startswith("/"):
         return link.link_to
     where = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), link.link_to))
+    if kernel := _KERNEL.fullmatch(where[1:]):
+        return f"/{_kernel_place(kernel)}"
     return link.link_to if where == top or where.startswith(f"{top}/") else where
 
 
@@ -248,7 +250,7 @@ class _Placing:
     def _add_to_tree(self, file: PackageFile, path: str, rule: Rule) -> None:
         kernel = _KERNEL.fullmatch(path)
         if kernel and stat.S_ISREG(file.mode):
-            target = f"usr/lib/modules/{kernel[1]}/vmlinuz"
+            target = _kernel_place(kernel)
             self._notes.append(f"the kernel {shown(file.path)} is kept in /{shown(target)}")
         else:
             target = _moved(path, rule)
@@ -323,6 +325,10 @@ class _Placing:
 
 def _is_at_or_below(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
+
+
+def _kernel_place(kernel: re.Match[str]) -> str:
+    return f"usr/lib/modules/{kernel[1]}/vmlinuz"
 
 
 def _moved(path: str, rule: Rule) -> str:

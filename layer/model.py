@@ -176,8 +176,8 @@ class PackageHeader:
 
     `blob` is the file's beginning, byte for byte: lead, signature header with
     padding, and header; rpm reads it as a package without payload.
-    `digest_algorithm` is a hashlib name, `payload_digests` are the accepted
-    SHA-256 digests of the compressed payload (empty where the package has none).
+    `digest_algorithm` is a hashlib name. `payload_digests` are such names and digests of
+    the compressed payload (empty where the package has none): one of each name is right.
     """
 
     nevra: Nevra
@@ -186,7 +186,7 @@ class PackageHeader:
     provides: tuple[str, ...]
     digest_algorithm: str
     payload_codec: str
-    payload_digests: tuple[str, ...]
+    payload_digests: tuple[tuple[str, str], ...]
     installed_size: int
     build_time: int
     blob: bytes = field(repr=False)

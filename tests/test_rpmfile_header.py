@@ -67,7 +67,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     )
     assert header.digest_algorithm == "sha256"
     assert header.payload_codec == "zstd"
-    assert [len(digest) for digest in header.payload_digests] == [64]
+    assert [(name, len(digest)) for name, digest in header.payload_digests] == [("sha256", 64)]
     assert header.build_time == BUILD_TIME
     assert header.installed_size > 0
 

@@ -14,6 +14,7 @@ import rpm
 
 from layer.errors import InvalidInput, NotFound, PackageRefused
 from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
+from layer.rpmfile.digests import algorithm_of, check_format, payload_digests
 from layer.rpmfile.index import LARGEST, check_index, claimed_size
 from layer.solver.conditions import check_condition
 from layer.words import shown
@@ -23,18 +24,6 @@ rpm.setVerbosity(rpm.RPMLOG_EMERG)
 
 _LEAD = b"\xed\xab\xee\xdb"
 
-# RFC 4880, 9.4; the numbers that rpm uses too.
-_DIGEST_ALGORITHMS = {
-    1: "md5",
-    2: "sha1",
-    8: "sha256",
-    9: "sha384",
-    10: "sha512",
-    11: "sha224",
-    12: "sha3_256",
-    14: "sha3_512",
-}
-_SHA256 = 8
 _LONGEST_NEVRA = 220  # bytes; files are named after it
 
 _LONGEST_PATHS = 32 << 20  # characters of all files' paths together: a directory is written once
@@ -118,6 +107,7 @@ def _read(descriptor: int, name: str) -> PackageHeader:
     blob = os.pread(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), 0)
     with _translated(name):
         check_index(blob)
+        check_format(header, blob)
         for family in _RELATIONS:
             for name in header[f"{family}name"]:
                 check_condition(name)
@@ -127,9 +117,9 @@ def _read(descriptor: int, name: str) -> PackageHeader:
             files=_files(header),
             scriptlets=tuple(_scriptlets(header)),
             provides=tuple(_provides(header)),
-            digest_algorithm=_digest_algorithm(header["filedigestalgo"] or 1),
+            digest_algorithm=algorithm_of(header["filedigestalgo"] or 1),
             payload_codec=_payload_codec(header),
-            payload_digests=_payload_digests(header),
+            payload_digests=payload_digests(header),
             installed_size=int(header["size"] or header["longsize"] or 0),
             build_time=int(header["buildtime"] or 0),
             blob=blob,
@@ -282,23 +272,8 @@ def _words(value: str | list[str] | None) -> str:
     return value if isinstance(value, str) else " ".join(value or ())
 
 
-def _digest_algorithm(number: int) -> str:
-    try:
-        return _DIGEST_ALGORITHMS[number]
-    except KeyError:
-        raise ValueError(f"digest algorithm {number} is unknown") from None
-
-
 def _payload_codec(header: Any) -> str:
     layout = header["payloadformat"]
     if layout not in (None, "cpio"):
         raise ValueError(f"payload format {layout!r} is unknown")
     return str(header["payloadcompressor"] or "none")
-
-
-def _payload_digests(header: Any) -> tuple[str, ...]:
-    digests = header["payloaddigest"] or []
-    algorithm = header["payloaddigestalgo"] or _SHA256
-    if digests and algorithm != _SHA256:
-        raise ValueError(f"payload digest algorithm {algorithm} is unknown")
-    return tuple(sorted(digests))

@@ -33,6 +33,9 @@ _SINGLE = {
     5009: ("LONGSIZE", _INT64),
     5011: ("FILEDIGESTALGO", _INT32),
     5093: ("PAYLOADDIGESTALGO", _INT32),
+    5114: ("RPMFORMAT", _INT32),
+    5121: ("PAYLOADSHA512", _STRING),
+    5123: ("PAYLOADSHA3_256", _STRING),
 }
 _BASENAMES = 1117
 _SIZES = {1028: ("FILESIZES", _INT32), 5008: ("LONGFILESIZES", _INT64)}
@@ -140,6 +143,22 @@ def check_index(blob: bytes) -> None:
             raise ValueError(f"it has more than {MOST_ITEMS} of {name}")
     _check_columns(counts)
     _check_relations(counts)
+
+
+def signature_entries(blob: bytes) -> tuple[int, list[tuple[int, int, bytes]]]:
+    """Where the header begins, and tag, type and text of each entry of the signature.
+
+    The text ends with the first NUL; of what has another type it means nothing.
+    """
+    entries, size = struct.unpack_from(">8xII", blob, _LEAD)
+    index = _LEAD + _INTRO
+    store = blob[index + 16 * entries : index + 16 * entries + size]
+    found = [
+        (tag, kind, store[offset : store.find(b"\0", offset)])
+        for tag, kind, offset, _ in struct.iter_unpack(">IIII", blob[index : index + 16 * entries])
+    ]
+    signature = _size(blob[_LEAD : _LEAD + _INTRO])
+    return _LEAD + signature + -signature % 8, found
 
 
 def _check_columns(counts: dict[int, int]) -> None:

@@ -52,9 +52,11 @@ def read_payload(
 def _check_digests(file: Any, path: Path, header: PackageHeader, checksum: str | None) -> None:
     """Before anything is decompressed: a decompressor sees only what the packager wrote."""
     start = file.read(len(header.blob))
-    whole, payload = hashlib.sha256(start), hashlib.sha256()
+    whole = hashlib.sha256(start)
+    payload = {name: hashlib.new(name) for name, _ in header.payload_digests}
     while chunk := file.read(_CHUNK):
-        payload.update(chunk)
+        for digest in payload.values():
+            digest.update(chunk)
         if checksum is not None:
             whole.update(chunk)
     if checksum is not None and whole.hexdigest() != checksum:
@@ -64,8 +66,9 @@ def _check_digests(file: Any, path: Path, header: PackageHeader, checksum: str |
         )
     if start != header.blob:
         raise PackageRefused(f"{path} does not begin with the header of {header.nevra}")
-    if header.payload_digests and payload.hexdigest() not in header.payload_digests:
-        raise PackageRefused(f"{header.nevra}: the digest of its payload is wrong")
+    for name, digest in payload.items():
+        if (name, digest.hexdigest()) not in header.payload_digests:
+            raise PackageRefused(f"{header.nevra}: the digest of its payload is wrong: {name}")
 
 
 def _read_archive(file: Any, header: PackageHeader) -> Iterator[PayloadFile]:
