@@ -70,11 +70,11 @@ def run_triggers(
     runs: list[TriggerRun] = []
     with _Bench(store, near, scratch, options) as bench:
         for trigger, firing in [(trigger, fires(trigger, difference)) for trigger in triggers]:
-            for job in _jobs(store, tree, trigger, firing):
+            for job in jobs_in(store, tree, trigger, firing):
                 program = find_program(store, tree, trigger)
                 moment = Moment(before, tree, tuple(sorted(changed)))
                 key = key_of(store, trigger, job, program, moment, epoch=epoch)
-                task = _Task(trigger, job, program, key, epoch)
+                task = Task(trigger, job, program, key, epoch)
                 run, effect = _carry_out(store, bench, task, tree, reporter)
                 runs.append(run)
                 after = apply_effect(store, tree, effect)
@@ -91,7 +91,7 @@ def _all_paths(difference: TreeDiff) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
     """A trigger's job with the program that the tree has for it, None where it has none."""
 
     trigger: Trigger
@@ -100,15 +100,23 @@ class _Task:
     key: str
     epoch: int
 
-    def run(self, status: str, *, was_cached: bool = False) -> TriggerRun:
+    def outcome(self, status: str, *, was_cached: bool = False) -> TriggerRun:
+        """The record of this job."""
         return TriggerRun(self.trigger.name, self.key, status, self.job.values, was_cached)
 
     @property
     def ref(self) -> str:
+        """What names the kept output."""
         return f"layer/trigger/{self.trigger.name}/{self.key}"
 
     @property
+    def rules(self) -> WriteRules:
+        """What it may write."""
+        return WriteRules(self.job.writes, self.job.scratch)
+
+    @property
     def commands(self) -> Iterator[SandboxedCommand]:
+        """What to run, one after the other."""
         assert self.program is not None
         for command in self.job.commands:
             yield SandboxedCommand(
@@ -121,7 +129,7 @@ class _Task:
             )
 
 
-def _jobs(
+def jobs_in(
     store: ObjectStore, tree: Tree, trigger: Trigger, firing: Firing | None
 ) -> tuple[Job, ...]:
     """What there is to run where all of `match.exists` is there."""
@@ -137,11 +145,11 @@ def _jobs(
 
 
 def _carry_out(
-    store: ObjectStore, bench: _Bench, task: _Task, tree: Tree, reporter: Reporter
+    store: ObjectStore, bench: _Bench, task: Task, tree: Tree, reporter: Reporter
 ) -> tuple[TriggerRun, Effect]:
     trigger = task.trigger
     if trigger.phase != "build":
-        return task.run("deferred"), Effect()
+        return task.outcome("deferred"), Effect()
     if task.program is None:
         if trigger.missing_tool == "abort":
             raise TriggerFailed(
@@ -149,17 +157,41 @@ def _carry_out(
                 "install the package that has it, too",
             )
         reporter.note(f"trigger {trigger.name}: the tree has no {trigger.tool}")
-        return task.run("no tool"), Effect()
+        return task.outcome("no tool"), Effect()
     commit = store.find_commit(task.ref)
     if commit is not None:
         reporter.step(f"Trigger {' '.join((trigger.name, *task.job.values[:3]))}: as before")
-        return task.run("done", was_cached=True), _read_kept(store, commit)
+        return task.outcome("done", was_cached=True), _read_kept(store, commit)
     reporter.step(f"Running trigger {' '.join((trigger.name, *task.job.values[:3]))}")
     effect = bench.run(task, tree, reporter)
     if effect is None:
-        return task.run("failed"), Effect()
+        return task.outcome("failed"), Effect()
     _keep(store, task, effect)
-    return task.run("done"), effect
+    return task.outcome("done"), effect
+
+
+class Layers:
+    """The lower layers of an overlay that shows one tree after the other as /usr."""
+
+    def __init__(self, store: ObjectStore, near: NearTree, scratch: Path) -> None:
+        self._store = store
+        self._scratch = scratch
+        self._lowers = [near.path / "usr"] if near.path else []
+        self._shown = _usr(store, near.root) if near.path else None
+        self._differences = 0
+
+    def lay(self, tree: Tree) -> tuple[Path, ...]:
+        """The directories that show `tree`: only what differs is linked, on top."""
+        usr = _usr(self._store, tree)
+        if usr is None:
+            raise TriggerFailed("the tree has no usr")
+        if usr != self._shown:
+            folder = self._scratch / f"difference-{self._differences}"
+            self._differences += 1
+            link_difference(self._store, self._shown, usr, folder)
+            self._lowers.insert(0, folder)
+            self._shown = usr
+        return tuple(self._lowers)
 
 
 class _Bench:
@@ -173,9 +205,7 @@ class _Bench:
         self._options = options
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
-        self._lowers = [near.path / "usr"] if near.path else []
-        self._shown = _usr(store, near.root) if near.path else None
-        self._differences = 0
+        self._layers = Layers(store, near, scratch)
 
     def __enter__(self) -> Self:
         return self
@@ -188,42 +218,27 @@ class _Bench:
     ) -> None:
         self._stack.close()
 
-    def run(self, task: _Task, tree: Tree, reporter: Reporter) -> Effect | None:
+    def run(self, task: Task, tree: Tree, reporter: Reporter) -> Effect | None:
         """What the task's commands do to `tree`; None where one failed and that is no matter."""
         if self._sandbox is None:
             sandbox = Sandbox(self._scratch, self._options)
             self._sandbox = self._stack.enter_context(sandbox)
-        self._lay(tree)
-        overlay = self._sandbox.overlay(self._lowers)
+        overlay = self._sandbox.overlay(self._layers.lay(tree))
         for command in task.commands:
             finished = self._sandbox.run(overlay, command)
-            if finished.status or finished.is_timeout or finished.reached:
+            if fact_of(task.trigger, finished):
                 failure = _failure(task, finished, self._sandbox.replay(overlay, command))
                 if task.trigger.on_failure == "abort":
                     raise failure
                 reporter.note(failure.message)
                 return None
-        rules = WriteRules(task.job.writes, task.job.scratch)
         try:
-            return read_effect(self._store, tree, overlay.upper, rules)
+            return read_effect(self._store, tree, overlay.upper, task.rules)
         except TriggerFailed as error:
             raise TriggerFailed(
                 f"trigger {task.trigger.name} {error.message}",
                 f"add the paths to io.writes or io.scratch of {task.trigger.source}",
             ) from error
-
-    def _lay(self, tree: Tree) -> None:
-        """Makes the lower directories show `tree`: only what differs is linked, on top."""
-        usr = _usr(self._store, tree)
-        if usr is None:
-            raise TriggerFailed("the tree has no usr")
-        if usr == self._shown:
-            return
-        folder = self._scratch / f"difference-{self._differences}"
-        self._differences += 1
-        link_difference(self._store, self._shown, usr, folder)
-        self._lowers.insert(0, folder)
-        self._shown = usr
 
 
 def _usr(store: ObjectStore, tree: Tree) -> Tree | None:
@@ -231,28 +246,39 @@ def _usr(store: ObjectStore, tree: Tree) -> Tree | None:
     return usr if isinstance(usr, Tree) else None
 
 
-def _failure(task: _Task, finished: Finished, replay: str) -> TriggerFailed:
-    trigger = task.trigger
-    if finished.is_timeout:
-        fact = f"did not end within {trigger.timeout} s"
-    elif finished.reached:
-        fact = finished.reached
-    elif finished.status > _BY_SIGNAL:
-        fact = f"was killed by {_signal_name(finished.status - _BY_SIGNAL)}"
-    else:
-        fact = f"failed with status {finished.status}"
-    lines = finished.output.rstrip().splitlines()[-_LINES:]
+def _failure(task: Task, finished: Finished, replay: str) -> TriggerFailed:
     return TriggerFailed(
-        "\n  ".join([f"trigger {trigger.name} {fact}", *lines]),
+        "\n  ".join(
+            [
+                f"trigger {task.trigger.name} {fact_of(task.trigger, finished)}",
+                *last_lines(finished),
+            ]
+        ),
         f"as long as its scratch directory is kept, this replays it:\n{replay}",
     )
+
+
+def fact_of(trigger: Trigger, finished: Finished) -> str:
+    """How a command failed, as the end of a sentence; "" where it did not."""
+    if finished.is_timeout:
+        return f"did not end within {trigger.timeout} s"
+    if finished.reached:
+        return finished.reached
+    if finished.status > _BY_SIGNAL:
+        return f"was killed by {_signal_name(finished.status - _BY_SIGNAL)}"
+    return f"failed with status {finished.status}" if finished.status else ""
+
+
+def last_lines(finished: Finished) -> tuple[str, ...]:
+    """The end of what a command printed."""
+    return tuple(finished.output.rstrip().splitlines()[-_LINES:])
 
 
 def _signal_name(number: int) -> str:
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
-def _keep(store: ObjectStore, task: _Task, effect: Effect) -> None:
+def _keep(store: ObjectStore, task: Task, effect: Effect) -> None:
     """The effect as a commit: its tree holds what was written, the metadata says the rest."""
     editor = TreeEditor(store, empty_tree(store))
     for folder in effect.folders:

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import sysroot_options
+from layer.errors import LayerError
 
 if TYPE_CHECKING:
     from layer.host import Host
+    from layer.verifying import Verified
+
+_SHOWN = 20  # paths on one line
 
 
-@click.group(short_help="Show and check triggers.")
+def complete_names(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """The triggers' names, for the shell; none where there is no machine to ask."""
+    from layer.host import open_host
+    from layer.querying import trigger_set
+
+    try:
+        host = open_host(context.params["sysroot"])
+        names = {listed.file.name for listed in trigger_set(host).files}
+    except LayerError:
+        return []
+    return sorted(name for name in names if name.startswith(typed))
+
+
+@click.group(short_help="Show, check and verify triggers.")
 def command() -> None:
-    """Show and check the triggers that replace scriptlets.
+    """Show, check and verify the triggers that replace scriptlets.
 
-    They are those for the deployment that boots next. Needs no root.
+    They are those for the deployment that boots next.
     """
 
 
@@ -49,7 +67,7 @@ def list_(host: Host, is_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names)
 @sysroot_options
 def show(host: Host, name: str) -> None:
     """Print the file of trigger NAME, and where it is."""
@@ -75,3 +93,58 @@ def check(host: Host, files: tuple[Path, ...]) -> None:
 
     for trigger in check_triggers(host, files):
         click.echo(f"{trigger.source}: nothing is wrong")
+
+
+@command.command("verify")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
+@click.option("--commit", metavar="COMMIT", help="Over this commit's tree.")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
+@sysroot_options
+def verify(host: Host, names: tuple[str, ...], commit: str | None, is_json: bool) -> int:
+    """Run triggers in several ways, and say which do not always do the same.
+
+    Exits with 1 if one does not, or reads what it does not declare. Changes nothing; needs root.
+    """
+    from layer.verifying import verify as verify_triggers
+
+    found = []
+    for verified in verify_triggers(host, names, commit):
+        found.append(verified)
+        if not is_json:
+            click.echo("\n".join(_lines(verified)))
+    if is_json:
+        click.echo(json.dumps([_row(verified) for verified in found], indent=2, sort_keys=True))
+    return 0 if all(verified.is_good for verified in found) else 1
+
+
+def _lines(verified: Verified) -> Iterator[str]:
+    yield f"{verified.name:18} {verified.result.value}"
+    for line in verified.failure.splitlines():
+        yield f"    {line}"
+    for difference in verified.differences:
+        what = difference.failure.replace("\n", "\n      ") or _some(difference.paths)
+        yield f"    differs {difference.circumstance.value}: {what}"
+    if verified.undeclared:
+        yield f"    reads what it does not declare: {_some(verified.undeclared)}"
+    for text in verified.untested:
+        yield f"    not tested: {text}"
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f", and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(paths[:_SHOWN]) + more
+
+
+def _row(verified: Verified) -> dict[str, object]:
+    return {
+        "name": verified.name,
+        "result": verified.result.value,
+        "runs": verified.runs,
+        "failure": verified.failure,
+        "differs": [
+            {"circumstance": d.circumstance.value, "paths": d.paths, "failure": d.failure}
+            for d in verified.differences
+        ],
+        "reads": verified.undeclared,
+        "untested": verified.untested,
+    }

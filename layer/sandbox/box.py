@@ -46,8 +46,8 @@ class SandboxOptions:
 
     Memory and processes (threads count) are those of a command and all that it started.
 
-    `extra_binds` (host path, path inside) and `extra_env` are a hook for tests, which bind
-    libfaketime; nothing else uses them, for what they bring is in no trigger's key.
+    `extra_binds` (host path, path inside) and `extra_env` are for who binds libfaketime: tests,
+    and the verification of triggers. What they bring is in no trigger's key.
     """
 
     memory: int = 4 << 30
@@ -61,7 +61,8 @@ class SandboxOptions:
 class SandboxedCommand:
     """A command line for the sandbox; `timeout` in seconds, `epoch` is its SOURCE_DATE_EPOCH.
 
-    `is_strict` leaves it no capability.
+    `is_strict` leaves it no capability. `wrapper` are the words of a command line before the
+    sandbox's own, which therefore sees all that happens in it.
     """
 
     argv: tuple[str, ...]
@@ -70,6 +71,7 @@ class SandboxedCommand:
     env: tuple[tuple[str, str], ...] = ()
     needs_proc: bool = False
     is_strict: bool = False
+    wrapper: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,12 @@ class Sandbox:
             raise TriggerFailed(f"cannot mount an overlay: {done.output.strip()}")
         return Overlay(name, tuple(lowers), inside / "upper", inside / "merged")
 
+    def directory(self, name: str) -> Path:
+        """A new directory in memory, gone with the sandbox; made to lie in an overlay."""
+        path = Path(f"/proc/{self._pid}/root{self._point}/{name}")
+        path.mkdir()
+        return path
+
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
         """Runs a command that sees `overlay` as its /usr; `timeout` kills it and all it started."""
         with task_group(self._options.processes) as group:
@@ -209,6 +217,7 @@ class Sandbox:
         """The command line from inside the namespace: limits, bubblewrap, the command."""
         options = self._options
         return [
+            *command.wrapper,
             "prlimit",
             # Address space is no memory yet: this is for what grows faster than we look.
             f"--as={2 * options.memory}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from layer.errors import NotFound
@@ -83,6 +85,12 @@ def run(
             output += _collect(pipe, keep, _Limits(process.pid, _DYING))[0]
     text = output.decode(errors="replace")
     return Finished(process.wait(), text, why == _TIME, "" if why == _TIME else why)
+
+
+def find_program(name: str) -> Path | None:
+    """Where this machine has a program that `run` would start, or None."""
+    found = shutil.which(name, path=HOST_ENVIRONMENT["PATH"])
+    return Path(found) if found else None
 
 
 def attached(argv: Sequence[str]) -> int:
