@@ -25,6 +25,9 @@ from layer.store.trees import TreeEditor, lookup
 
 _NAME = "scriptlets-{}"  # of the generated files, in place of a package's own name
 _BITS = 0o7777
+# The first line that names a unit decides: before a distribution's own, which begin with 90.
+_PRESET = "usr/lib/systemd/{}-preset/89-layer-{}.preset"
+_SCOPES = ("system", "user")
 _SHELLS = "usr/etc/shells"
 
 
@@ -43,13 +46,14 @@ def read_rewrites(store: ObjectStore, packages: Sequence[PackageTree]) -> tuple[
 
 
 def rewritten(store: ObjectStore, package: PackageTree, rewrites: Rewrites) -> PackageTree:
-    """The imported package with the accounts, the lines and the attributes of its scriptlets."""
+    """The imported package with the accounts, lines, presets and attributes of its scriptlets."""
     name = _NAME.format(package.nevra.name)
     made = tmpfiles.declared_paths(_own_tmpfiles(store, package))
     lines = [line for line in rewrites.tmpfiles if not tmpfiles.declared_paths(line) & made]
     texts = {
         f"{ids.SYSUSERS}/zz-layer-{name}.conf": rewrites.sysusers,
         tmpfiles_path(name): tuple(lines),
+        **{_PRESET.format(scope, name): _presets(rewrites, scope) for scope in _SCOPES},
     }
     root = write_text(
         store,
@@ -63,6 +67,10 @@ def rewritten(store: ObjectStore, package: PackageTree, rewrites: Rewrites) -> P
     for path, text in rewrites.capabilities:
         _put_capability(store, editor, path, text)
     return replace(package, root=editor.write(), owners=tuple(sorted(owners.values())))
+
+
+def _presets(rewrites: Rewrites, scope: str) -> tuple[str, ...]:
+    return tuple(f"disable {unit}" for where, unit in rewrites.disabled if where == scope)
 
 
 def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites]) -> Linked:

@@ -83,6 +83,36 @@ def test_a_debian_branch_for_an_older_version_does_not_apply() -> None:
     assert verdicts(body)[-1] == ("rm", "not applicable")
 
 
+def test_a_debian_unit_that_is_never_enabled_stays_disabled() -> None:
+    body = DEBIAN + (
+        "if deb-systemd-helper debian-installed 'tool.service'; then\n"
+        "    if deb-systemd-helper --quiet was-enabled 'tool.service'; then\n"
+        "        deb-systemd-helper enable 'tool.service' >/dev/null || true\n"
+        "    fi\nfi\n"
+        "deb-systemd-helper update-state 'tool.service' >/dev/null || true\n"
+    )
+    assert audit(body).rewrites == Rewrites(disabled=(("system", "tool.service"),))
+    user = body.replace("helper", "helper --user")
+    assert audit(user).rewrites == Rewrites(disabled=(("user", "tool.service"),))
+    assert verdicts(body)[3][1] == "not applicable"
+
+
+def test_a_debian_unit_that_is_enabled_at_first_is_left_to_the_presets() -> None:
+    body = DEBIAN + (
+        "if deb-systemd-helper --quiet was-enabled 'tool.service'; then\n"
+        "    deb-systemd-helper enable 'tool.service' >/dev/null || true\n"
+        "else\n    deb-systemd-helper update-state 'tool.service' >/dev/null || true\nfi\n"
+    )
+    found = audit(body)
+    assert found.rewrites == Rewrites()
+    assert [i.verdict for i in found.judged if " enable " in i.text] == [Verdict.COVERED]
+
+
+def test_a_state_that_hangs_on_something_unknown_declares_nothing() -> None:
+    body = 'if [ "$X" = y ]; then deb-systemd-helper update-state tool.service; fi'
+    assert audit(body).rewrites == Rewrites()
+
+
 def test_accounts_become_sysusers_lines() -> None:
     body = (
         "getent group tool >/dev/null || groupadd -r tool\n"

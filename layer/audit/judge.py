@@ -18,6 +18,7 @@ from layer.audit.rows import rule_by_row
 from layer.audit.ruling import Call, Gathered, Ruling, unknown
 from layer.audit.simple import Simple
 from layer.audit.state import State, Word
+from layer.audit.units import rewrite_unit
 from layer.audit.verdict import Audit, Judged, Verdict
 from layer.audit.walk import TooLong, Walker
 from layer.model import PackageHeader, Scriptlet
@@ -145,9 +146,10 @@ def _walk(
 
 
 def _rule(call: Call, *, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling:
-    """Triggers first, so that a local one can cover anything; then what layer knows itself."""
+    """Triggers before what layer knows itself, so that a local one can cover nearly anything."""
     ruling = (
-        _rule_by_trigger(call, gathered, covers)
+        rewrite_unit(call, gathered)
+        or _rule_by_trigger(call, gathered, covers)
         or rewrite_account(call, gathered)
         or rewrite_file(call, gathered)
         or rule_by_row(call)

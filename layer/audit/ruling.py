@@ -89,6 +89,8 @@ class Gathered:
     alternatives: list[Alternative] = field(default_factory=list)
     modes: list[Mode] = field(default_factory=list)
     shells: list[str] = field(default_factory=list)
+    enabled: set[tuple[str, str]] = field(default_factory=set)  # (system or user, unit)
+    disabled: list[tuple[str, str]] = field(default_factory=list)
 
     def file(self, path: str) -> PackageFile | None:
         """The package's own file at this path, whichever side of the merged /usr it is said on."""
@@ -106,6 +108,7 @@ class Gathered:
             tuple(dict.fromkeys(self.alternatives)),
             tuple(dict.fromkeys(self.modes)),
             tuple(dict.fromkeys(self.shells)),
+            tuple(dict.fromkeys(unit for unit in self.disabled if unit not in self.enabled)),
         )
 
 

@@ -61,7 +61,8 @@ class Rewrites:
     """What is declared in place of commands, in the order of the scriptlets; paths are absolute.
 
     `sysusers` and `tmpfiles` are lines of sysusers.d(5) and tmpfiles.d(5), `capabilities`
-    (path, text as setcap reads it), `links` (path, target); `shells` are for shells(5).
+    (path, text as setcap reads it), `links` (path, target); `shells` are for shells(5);
+    `disabled` are units that a preset must not enable: ("system" or "user", name).
     """
 
     sysusers: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class Rewrites:
     alternatives: tuple[Alternative, ...] = ()
     modes: tuple[Mode, ...] = ()
     shells: tuple[str, ...] = ()
+    disabled: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
