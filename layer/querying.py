@@ -26,12 +26,12 @@ from layer.store.trees import lookup
 from layer.trigger_set import (
     TriggerFile,
     TriggerSet,
+    check_among,
     parse_file,
     read_file,
     read_trigger_set,
 )
 from layer.triggers.format import Trigger
-from layer.triggers.order import in_order
 
 _FEW_DIGITS = re.compile(r"[0-9a-f]{1,6}")
 _REFSPEC = re.compile(r"(\w[\w.\-]*:)?\w[\w.\-+]*(/[\w.\-+]+)*\^*", re.ASCII)
@@ -215,8 +215,9 @@ def check_triggers(host: Host, files: Sequence[Path]) -> tuple[Trigger, ...]:
             faults.append(error.message)
     if faults:
         raise TriggerFailed("\n".join(faults), "layer-trigger(5) describes every key")
-    there = trigger_set(host)
-    names = {trigger.name for trigger in triggers}
-    others = [trigger for trigger in there.triggers if trigger.name not in names]
-    in_order([*others, *triggers], [listed.file.name for listed in there.files])
+    try:
+        local = host.local_triggers()
+    except TriggerFailed:
+        local = {}  # a file that cannot be read is the fault of another day
+    check_among(triggers, host.store, pending(host).commit.root, local)
     return tuple(triggers)

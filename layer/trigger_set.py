@@ -12,6 +12,7 @@ import os
 import stat
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -93,12 +94,7 @@ def packaged_triggers() -> tuple[Trigger, ...]:
 
 def read_trigger_set(store: ObjectStore, tree: Tree, local: LocalFiles | None = None) -> TriggerSet:
     """The same, with every file that there is; all that is wrong in any file is named at once."""
-    shipped = {file.name: file for file in _in_tree(store, tree, LOCAL_DIRECTORY, Place.LOCAL)}
-    files = [
-        *_packaged(),
-        *_in_tree(store, tree, VENDOR_DIRECTORY, Place.TREE),
-        *(file for file in {**shipped, **(local or {})}.values() if file is not None),
-    ]
+    files = _files(store, tree, local)
     last = {file.name: file for file in files}
     triggers, faults = {}, []
     for file in last.values():
@@ -118,6 +114,25 @@ def read_trigger_set(store: ObjectStore, tree: Tree, local: LocalFiles | None = 
         for file in sorted(files, key=lambda file: (file.name, order.index(file.place)))
     ]
     return TriggerSet(tuple(listed), in_this_order)
+
+
+def check_among(
+    checked: Sequence[Trigger], store: ObjectStore, tree: Tree, local: LocalFiles | None = None
+) -> None:
+    """TriggerFailed where triggers do not fit among those of a tree, were they the machine's own.
+
+    What is wrong with other files is not said: of these the names alone count.
+    """
+    last = {file.name: file for file in _files(store, tree, local)}
+    own = {trigger.name for trigger in checked}
+    known = own | last.keys()
+    others: list[Trigger] = []
+    for name in sorted(known - own):
+        with suppress(TriggerFailed):  # a mask is no trigger, either
+            other = parse_file(last[name])
+            in_order([*others, other], known)
+            others.append(other)
+    in_order([*others, *checked], known)
 
 
 def read_local(deployment: Path) -> LocalFiles:
@@ -146,6 +161,16 @@ def parse_file(file: TriggerFile) -> Trigger:
             "a file is overridden and masked by its name",
         )
     return trigger
+
+
+def _files(store: ObjectStore, tree: Tree, local: LocalFiles | None) -> list[TriggerFile]:
+    """All files, those of a later place after those of an earlier one."""
+    shipped = {file.name: file for file in _in_tree(store, tree, LOCAL_DIRECTORY, Place.LOCAL)}
+    return [
+        *_packaged(),
+        *_in_tree(store, tree, VENDOR_DIRECTORY, Place.TREE),
+        *(file for file in {**shipped, **(local or {})}.values() if file is not None),
+    ]
 
 
 def _listed(file: TriggerFile, last: TriggerFile, triggers: Mapping[str, Trigger]) -> ListedTrigger:

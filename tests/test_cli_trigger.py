@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cli import do, fails
+from tests.test_cli_usage import completions
 from tests.test_trigger_set import motd, put_local
 from tests.world import Machine, layer
 
@@ -34,6 +35,28 @@ def test_check_names_every_fault(machine: Machine, tmp_path: Path) -> None:
     assert lines[1] == f"{bad}: io.odd: unknown key"
     bad.write_text(motd(motd="bad") + '[order]\nafter = ["nobody"]\n')
     assert "there is no trigger 'nobody'" in refused(machine, bad)[0]
+
+
+def test_check_does_not_mind_what_is_wrong_with_other_files(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """It goes through them when they are checked themselves."""
+    put_local(machine, "broken", "schema = 2\n")
+    put_local(machine, "lost", motd(motd="lost") + '[order]\nafter = ["nobody"]\n')
+    put_local(machine, "pulls", motd(motd="pulls") + '[order]\nafter = ["motd"]\n')
+    good = tmp_path / "motd.toml"
+    good.write_text(motd() + '[order]\nafter = ["broken", "lost"]\n')
+    assert trigger(machine, "check", str(good)).stdout == f"{good}: nothing is wrong\n"
+    good.write_text(motd() + '[order]\nafter = ["pulls"]\n')
+    assert refused(machine, good) == ["error: triggers wait for each other: motd -> pulls -> motd"]
+    put_local(machine, "unread", None).with_name("strange.toml").symlink_to("elsewhere")
+    good.write_text(motd())
+    assert trigger(machine, "check", str(good)).stdout == f"{good}: nothing is wrong\n"
+
+
+def test_the_shell_completes_triggers(machine_kept: Machine) -> None:
+    assert completions(machine_kept, "layer trigger show ld") == ["ldconfig"]
+    assert completions(machine_kept, "layer trigger verify ldconfig sysu") == ["sysusers"]
 
 
 def test_a_bad_local_trigger_stops_the_install_before_anything(machine: Machine) -> None:

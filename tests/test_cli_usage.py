@@ -16,6 +16,7 @@ from tests.snapshot import state, unchanged
 from tests.world import STATEROOT, Machine, World, layer, remove
 
 VERBS = [
+    "audit",
     "cleanup",
     "compose",
     "init",
@@ -27,6 +28,7 @@ VERBS = [
     "rollback",
     "run",
     "status",
+    "trigger",
     "uninstall",
     "upgrade",
 ]

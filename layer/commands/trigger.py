@@ -78,7 +78,7 @@ def show(host: Host, name: str) -> None:
     click.echo("# masked" if file.text is None else file.text, nl=file.text is None)
 
 
-@command.command("check")
+@command.command("check", short_help="Say all that is wrong with files.")
 @click.argument(
     "files",
     metavar="FILE...",
@@ -95,7 +95,7 @@ def check(host: Host, files: tuple[Path, ...]) -> None:
         click.echo(f"{trigger.source}: nothing is wrong")
 
 
-@command.command("verify")
+@command.command("verify", short_help="Say which do not always do the same.")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
 @click.option("--commit", metavar="COMMIT", help="Over this commit's tree.")
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
