@@ -44,6 +44,17 @@ def rollback(deployments: Sequence[Deployment], stateroot: str) -> BootPlan:
     return BootPlan((target, *(d for d in deployments if d is not target)))
 
 
+def at(deployments: Sequence[Deployment], index: int) -> Deployment:
+    """The deployment with this number; LayerError where there is none."""
+    if not 0 <= index < len(deployments):
+        there = f"0 to {len(deployments) - 1}" if deployments else "none"
+        raise LayerError(
+            f"there is no deployment {index} (there is: {there})",
+            "`layer status` lists the deployments, the first is 0",
+        )
+    return deployments[index]
+
+
 def without(
     deployments: Sequence[Deployment], stateroot: str, *, pending: bool, rollback: bool
 ) -> BootPlan:
@@ -64,7 +75,7 @@ def without(
         if deployment.is_pinned:
             raise LayerError(
                 f"deployment {deployment.index} is pinned",
-                f"ostree admin pin -u {deployment.index}",
+                f"layer unpin {deployment.index}",
             )
     return BootPlan(tuple(d for d in deployments if d not in gone))
 

@@ -38,7 +38,7 @@ from layer.store.gobject import uninterrupted
 from layer.store.trees import TreeEditor, empty_tree, lookup
 from layer.words import shown
 
-SCHEMA = 2  # of the commit's metadata, and of how a package becomes a tree
+SCHEMA = 3  # of the commit's metadata, and of how a package becomes a tree
 _MOST_THREADS = 4  # each holds the beginning of a file in memory
 _LARGEST_CONFIGURATION = 1 << 20  # bytes of a tmpfiles.d file; more is not read
 

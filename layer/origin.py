@@ -30,6 +30,8 @@ _OURS = {
     ("layer", "documentation"),
     ("layer", "accepted-scriptlets"),
 }
+# What holds for one deployment alone, such as its pin: libostree drops it from each new one.
+_TRANSIENT = "libostree-transient"
 _NOT_YET = {
     ("packages", "requested-local"): "local packages",
     ("overrides", "remove"): "overrides",
@@ -106,7 +108,9 @@ def parse_origin(text: str) -> Origin:
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
         accepted=_accepted(values),
-        foreign=tuple((s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS),
+        foreign=tuple(
+            (s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS and s != _TRANSIENT
+        ),
     )
 
 

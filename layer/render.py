@@ -330,6 +330,8 @@ def _state(state: DeploymentState) -> list[str]:
     rows = [("Version", f"{state.version} ({instant(state.base.timestamp)})")]
     if state.is_layered:
         rows.append(("BaseCommit", state.base.checksum))
+    if state.origin and state.origin.override_commit:
+        rows.append(("Held", "at this base; layer upgrade moves on"))
     rows.append(("Commit", deployment.checksum))
     rows.append(("Stateroot", deployment.stateroot))
     if state.active:

@@ -19,6 +19,7 @@ from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
 from layer.model import BootPlan, Commit, Deployment, Repository, Request, RequestKind
 from layer.origin import (
+    BaseSource,
     Origin,
     parse_source,
     pristine,
@@ -27,9 +28,12 @@ from layer.origin import (
     without_requests,
 )
 from layer.status import fulfils
-from layer.store.remote import borrow, pull
+from layer.store.remote import borrow, pull, pull_history, read_history
 from layer.transaction import open_sources, prepare
 from layer.words import instant
+
+_FEWEST_DIGITS = 7  # of a checksum that stands for all of it
+_MOST_VERSIONS = 12  # in a hint
 
 
 def install(
@@ -103,8 +107,17 @@ def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
         return _anew(host, origin, new)
 
 
-def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] | None = None) -> Change:
-    """Pulls another base, or the first one, and carries the requests over to it."""
+def rebase(
+    host: Host,
+    refspec: str,
+    *,
+    kernel_arguments: Sequence[str] | None = None,
+    install: Sequence[str] = (),
+) -> Change:
+    """Pulls another base, or the first one, and carries the requests over to it.
+
+    `install` is layered in addition.
+    """
     pending = host.pending()
     source = parse_source(refspec)
     if pending is None:
@@ -112,7 +125,19 @@ def rebase(host: Host, refspec: str, *, kernel_arguments: Sequence[str] | None =
     else:
         origin = replace(host.origin(pending), base=source, override_commit="")
     with _pulled(host, origin) as (host, base):
-        return _anew(host, origin, base, kernel_arguments)
+        return _anew(host, origin, base, kernel_arguments, install)
+
+
+def deploy(host: Host, word: str, *, install: Sequence[str] = ()) -> Change:
+    """Pins the base to a commit of its ref's history, by version or checksum; older ones too.
+
+    What is layered is carried over, with `install` in addition. NotFound where the history
+    has no such commit.
+    """
+    pending = host.require_pending()
+    origin = host.origin(pending)
+    with _pulled(host, origin, word) as (host, base):
+        return _anew(host, replace(origin, override_commit=base.checksum), base, install=install)
 
 
 def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
@@ -122,6 +147,13 @@ def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
     base, lock = host.base_commit(pending), host.lock_of(pending)
     with open_sources(host, base, lock, needs_repositories=False) as sources:
         return prepare(host, host.origin(pending), base, sources, kernel_arguments=arguments)
+
+
+def pin(host: Host, numbers: Sequence[int], *, is_pinned: bool) -> None:
+    """Keeps deployments from being removed, or lets them be; LayerError where one is missing."""
+    present = host.sysroot.deployments()
+    for deployment in [bootplan.at(present, number) for number in numbers]:
+        host.sysroot.pin(deployment, is_pinned=is_pinned)
 
 
 def rollback(host: Host) -> BootPlan:
@@ -182,32 +214,62 @@ def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:
 
 
 def _anew(
-    host: Host, origin: Origin, base: Commit, kernel_arguments: Sequence[str] | None = None
+    host: Host,
+    origin: Origin,
+    base: Commit,
+    kernel_arguments: Sequence[str] | None = None,
+    install: Sequence[str] = (),
 ) -> Change:
     """The same requests on another base, with no package held back; ids stay."""
     pending = host.pending()
     ids = host.lock_of(pending).ids if pending else ()
-    wanted = bool(origin.requests)
+    wanted = bool(origin.requests or install)
     with open_sources(host, base, Lock(ids=ids), needs_repositories=wanted) as sources:
-        return prepare(host, origin, base, sources, kernel_arguments=kernel_arguments)
+        new = sources.classify(install)
+        after = with_requests(origin, new)
+        return prepare(host, after, base, sources, new=new, kernel_arguments=kernel_arguments)
 
 
 @contextmanager
-def _pulled(host: Host, origin: Origin) -> Iterator[tuple[Host, Commit]]:
+def _pulled(host: Host, origin: Origin, word: str | None = None) -> Iterator[tuple[Host, Commit]]:
     """The newest commit of the origin's ref, and the host whose store has it.
 
-    Who is not root may look at the plan too: the commit is then kept no longer.
+    `word` asks for another one of its history. Who is not root may look at the plan too: the
+    commit is then kept no longer.
     """
     source = origin.base
-    if not source.remote:
-        found = host.store.find_commit(source.ref)
-        if found is None:
-            raise NotFound(f"the sysroot's repository has no ref {source.ref}")
-        yield host, host.store.read_commit(found)
-        return
-    host.reporter.step(f"Pulling {source}")
     with ExitStack() as stack:
-        if not is_root():
+        if source.remote and not is_root():
             host = replace(host, borrowed=stack.enter_context(borrow(host.store)))
-        checksum = pull(host.store, source.remote, source.ref, host.reporter)
-        yield host, host.store.read_commit(checksum)
+        store, remote, ref = host.store, source.remote, source.ref
+        host.reporter.step(f"Pulling {source}")
+        if not remote:
+            newest = _local(host, ref)
+            checksum = newest if word is None else _in_history(host, source, newest, word)
+        elif word is None:
+            checksum = pull(store, remote, ref, host.reporter)
+        else:
+            newest = pull_history(store, remote, ref, host.reporter)
+            found = _in_history(host, source, newest, word)
+            checksum = pull(store, remote, ref, host.reporter, commit=found)
+        yield host, store.read_commit(checksum)
+
+
+def _local(host: Host, ref: str) -> str:
+    found = host.store.find_commit(ref)
+    if found is None:
+        raise NotFound(f"the sysroot's repository has no ref {ref}")
+    return found
+
+
+def _in_history(host: Host, source: BaseSource, newest: str, word: str) -> str:
+    """The commit whose version or checksum (at least 7 digits) a word is."""
+    history = read_history(host.store, newest)
+    for checksum, version in history:
+        if word == version != "" or (len(word) >= _FEWEST_DIGITS and checksum.startswith(word)):
+            return checksum
+    shown = ", ".join(version or checksum[:12] for checksum, version in history[:_MOST_VERSIONS])
+    more = ", ..." if len(history) > _MOST_VERSIONS else ""
+    raise NotFound(
+        f"the history of {source} has no {word}", f"it has, the newest first: {shown}{more}"
+    )

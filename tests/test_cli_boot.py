@@ -140,7 +140,7 @@ def test_a_pinned_deployment_is_not_cleaned_up(machine: Machine) -> None:
     ostree("admin", f"--sysroot={machine.path}", "pin", "1")
     assert fails(machine, "cleanup", "-r") == [
         "error: deployment 1 is pinned",
-        "hint: ostree admin pin -u 1",
+        "hint: layer unpin 1",
     ]
     for name in ("apple", "suid"):
         machine.install(name)

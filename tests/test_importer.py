@@ -158,7 +158,7 @@ def test_commit_says_what_it_is(store: ObjectStore, tmp_path: Path) -> None:
     assert (commit.parent, commit.timestamp, commit.root) == (None, BUILD_TIME, tree.root)
     assert store.refs("layer/pkg") == {f"layer/pkg/{sha256(path)}": tree.commit}
     assert commit.metadata == {
-        "layer.schema": "2",
+        "layer.schema": "3",
         "layer.nevra": "tool-1:1-1.noarch",
         "layer.checksum": sha256(path),
         "layer.owners": (

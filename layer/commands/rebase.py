@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     metavar="ARG",
     help="A kernel argument, in place of all that there are; may be repeated.",
 )
+@click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
 @change_options
 @consent_options
 @repository_options
@@ -35,6 +36,7 @@ def command(
     host: Host,
     refspec: str,
     arguments: tuple[str, ...],
+    install: tuple[str, ...],
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -47,7 +49,7 @@ def command(
 
     return carry_out(
         host,
-        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments or None),
+        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments or None, install=install),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,

@@ -82,13 +82,50 @@ def read_signatures(store: OstreeStore, remote: str, checksum: str) -> tuple[Sig
     return tuple(Signature(*result.get_all(n).unpack()) for n in range(result.count_all()))
 
 
-def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
-    """Fetches the newest commit of `ref` with all it lacks here; returns its checksum.
+def pull(
+    store: OstreeStore, remote: str, ref: str, reporter: Reporter, *, commit: str | None = None
+) -> str:
+    """Fetches the newest commit of `ref`, or `commit`, with all it lacks; returns its checksum.
 
     The ref itself stays as it was: it moves when the commit is deployed.
     RepositoryError names the remote and its URL. What was fetched before an
     interruption is kept and not fetched again.
     """
+    options = {"refs": GLib.Variant("as", [ref])}
+    if commit is not None:
+        options["override-commit-ids"] = GLib.Variant("as", [commit])
+    return _pull(store, remote, ref, reporter, options)
+
+
+def pull_history(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
+    """Fetches what the commits of `ref` say of themselves, without their trees; as `pull`."""
+    options = {
+        "refs": GLib.Variant("as", [ref]),
+        "depth": GLib.Variant("i", -1),
+        "flags": GLib.Variant("i", int(OSTree.RepoPullFlags.COMMIT_ONLY)),
+    }
+    return _pull(store, remote, ref, reporter, options)
+
+
+def read_history(store: OstreeStore, newest: str) -> tuple[tuple[str, str], ...]:
+    """Checksum and version ("" for none) of a commit and those before it, as far as they are here.
+
+    Their trees need not be.
+    """
+    found: list[tuple[str, str]] = []
+    at: str | None = newest
+    with translated("cannot read the history"):
+        while at is not None and store.repo.has_object(OSTree.ObjectType.COMMIT, at, None)[1]:
+            _, variant, _ = store.repo.load_commit(at)
+            version = variant.get_child_value(0).unpack().get("version", "")
+            found.append((at, str(version)))
+            at = OSTree.commit_get_parent(variant)
+    return tuple(found)
+
+
+def _pull(
+    store: OstreeStore, remote: str, ref: str, reporter: Reporter, options: dict[str, Any]
+) -> str:
     if remote not in remote_names(store):
         known = ", ".join(remote_names(store)) or "none"
         raise NotFound(
@@ -100,7 +137,8 @@ def pull(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
     hang_up = partial(_hang_up, frozenset(_sockets().values()))
     with _ref_kept(store, remote, ref), interruptible(hang_up) as cancellable:
         try:
-            store.repo.pull(remote, [ref], OSTree.RepoPullFlags.NONE, progress, cancellable)
+            wanted = GLib.Variant("a{sv}", options)
+            store.repo.pull_with_options(remote, wanted, progress, cancellable)
             _, checksum = store.repo.resolve_rev(f"{remote}:{ref}", False)
         except GLib.Error as error:
             url = remote_url(store, remote)

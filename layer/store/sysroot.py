@@ -102,6 +102,12 @@ class Sysroot:
                 self._sysroot.load(None)
         return self.deployments()
 
+    def pin(self, deployment: Deployment, *, is_pinned: bool) -> None:
+        """Keeps a deployment from being removed, or lets it be; boot entries stay as they are."""
+        with translated(f"cannot pin deployment {deployment.index}"):
+            item = self._sysroot.get_deployments()[deployment.index]
+            self._sysroot.deployment_set_pinned(item, is_pinned)
+
     def clean_up(self) -> None:
         """Removes checkouts and boot files that no deployment needs, and objects without a ref."""
         with translated("cannot clean up"):

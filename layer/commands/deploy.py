@@ -1,0 +1,48 @@
+"""`layer deploy`: a certain commit of the base's ref."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    consent_options,
+    repository_options,
+    sysroot_options,
+)
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command(short_help="Deploy a version of the base.")
+@click.argument("version", metavar="VERSION|CHECKSUM")
+@click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
+@change_options
+@consent_options
+@repository_options
+@sysroot_options
+def command(
+    host: Host,
+    version: str,
+    install: tuple[str, ...],
+    dry_run: bool,
+    assumeyes: bool,
+    unchanged_exit_77: bool,
+) -> int:
+    """Deploy a version of the base, be it older or newer.
+
+    The base stays at it until `layer upgrade`; layers are carried along.
+    """
+    from layer import verbs
+
+    return carry_out(
+        host,
+        lambda: verbs.deploy(host, version, install=install),
+        dry_run=dry_run,
+        assumeyes=assumeyes,
+        unchanged_exit_77=unchanged_exit_77,
+    )
