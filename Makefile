@@ -1,4 +1,4 @@
-.PHONY: setup test test-import bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -11,6 +11,10 @@ test: setup
 # Against rpm, the full set too where it is built: python -m testdata.distro.build --set full
 test-import: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_import_fidelity.py $(PYTEST)
+
+# Against really running the scriptlets, of the full set too where it is built
+test-scriptlets: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_scriptlets_equal.py $(PYTEST)
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)
