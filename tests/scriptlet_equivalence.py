@@ -7,14 +7,15 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from testdata.distro.configuration import read_demo_set
-from tests.scriptlet_sides import POLICY, Sides
+from tests.scriptlet_sides import BASE, POLICY, Ran, Sides
 
 CAPABILITY = "security.capability"
+_TRIGGERED = "postinst triggered "
 _SHOWN = 6  # paths of each kind of difference
 
 
@@ -159,16 +160,19 @@ def compare(sides: Sides) -> Found:
 def report(sides: Sides, seed: int, among: int, found: Found) -> str:
     """The figures, the scripts that ran, and the differences with their reasons."""
     chosen, ran = sides.chosen, sides.ran
-    commands = sum(one.commands for one in ran)
+    triggered = [one for one in ran if one.script.startswith(_TRIGGERED)]
+    own = [one for one in ran if one not in triggered and one.name != BASE]
     verdicts = Counter(item.verdict.value for one in chosen for item in one.audit.judged)
     lines = [
         f"{len(chosen)} packages of {among}, seed {seed}; their lines: "
         + ", ".join(f"{number} {name}" for name, number in sorted(verdicts.items())),
-        f"{len(ran)} scripts ran, {commands} programs executed; "
+        "  " + ", ".join(one.header.nevra.name for one in chosen),
+        f"{len(own)} scriptlets ran, {_commands(own)} programs executed in them; with what dpkg's "
+        f"triggers and the base's alternatives ran, {_commands(ran)} programs; "
         f"{sum(one.status != 0 for one in ran)} scripts failed",
         *(f"  {one.name} {one.script}: {one.status}" for one in ran if one.status),
-        "triggered: "
-        + ", ".join(f"{r.name} ({r.script[9:]})" for r in ran if "triggered" in r.script),
+        "dpkg's triggers, each its package's postinst:",
+        *(f"  {one.name} {one.script.removeprefix(_TRIGGERED)}" for one in triggered),
         f"{found.paths} paths: {len(found.differences)} differences without a reason, "
         f"{sum(map(len, found.allowed.values()))} with one",
     ]
@@ -177,6 +181,10 @@ def report(sides: Sides, seed: int, among: int, found: Found) -> str:
         lines += [f"    {path}" for path in paths[:_SHOWN]]
         lines += ["    ..."] if len(paths) > _SHOWN else []
     return "\n".join([*lines, *(f"DIFFERS {line}" for line in found.differences)])
+
+
+def _commands(ran: Sequence[Ran]) -> int:
+    return sum(one.commands for one in ran)
 
 
 def _difference(path: str, ours: _Root, theirs: _Root) -> tuple[str, str] | None:
@@ -306,8 +314,9 @@ def _group(content: bytes, _root: _Root) -> str:
 
 
 def _shadow(content: bytes, _root: _Root) -> str:
-    # systemd-sysusers leaves the ageing of a password empty that nobody has; adduser fills it in.
-    return _table(content, lambda f: [f[0], _LOCKED if set(f[1]) <= {"!", "*"} and f[1] else f[1]])
+    return _table(
+        content, lambda f: [f[0], _LOCKED if set(f[1]) <= {"!", "*"} and f[1] else f[1], *f[3:]]
+    )
 
 
 def _gshadow(content: bytes, _root: _Root) -> str:

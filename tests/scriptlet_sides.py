@@ -53,6 +53,7 @@ TREEFILE = Path(__file__).parent.parent / "testdata/distro/demo-tree.toml"
 EPOCH = 1_600_000_000
 # What maintainer scripts call without naming it as a dependency: dpkg itself is there for all.
 TOOLS = ("adduser", "debconf", "dpkg", "init-system-helpers", "libc-bin", "perl-base", "ucf")
+BASE = "the base"  # whose alternatives dpkg must know
 # A service must not start in a chroot; this is Debian's own way of saying so.
 POLICY = "usr/sbin/policy-rc.d"
 _STRACE = ("strace", "-f", "-qq", "-e", "trace=execve", "-e", "signal=none")
@@ -311,7 +312,7 @@ def _offer_alternatives(root: Path, *, is_late: bool = False) -> Iterator[Ran]:
         if (root / offer.path[1:]).exists():
             words = ["--install", offer.link, offer.name, offer.path, str(offer.priority)]
             words += [word for slave in offer.slaves for word in ("--slave", *slave)]
-            yield _execute(root, "(base)", "alternatives", ["update-alternatives", *words])
+            yield _execute(root, BASE, "alternatives", ["update-alternatives", *words])
 
 
 def _is_alternative(root: Path, link: str, name: str) -> bool:
@@ -383,4 +384,5 @@ def _execute(root: Path, package: str, script: str, words: Sequence[str]) -> Ran
     executed = [line for line in log.read_text().splitlines() if _EXECUTED.search(line)]
     # The first is bubblewrap itself.
     output = f"{done.stdout}{done.stderr}"
-    return Ran(package, " ".join([script, *words[2:]]), done.returncode, len(executed) - 1, output)
+    label = " ".join([script, *words[1:]]) if words[0].startswith("/var") else script
+    return Ran(package, label, done.returncode, len(executed) - 1, output)
