@@ -15,7 +15,7 @@ from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 from layer.trigger_set import is_trigger_file
 from layer.triggers.format import Trigger
-from layer.triggers.match import fires
+from layer.triggers.match import Firing, fires
 
 
 def placements_of(
@@ -45,6 +45,18 @@ def will_fire(
     triggers: Sequence[Trigger],
 ) -> tuple[str, ...]:
     """The names of the triggers that the packages' files fire."""
+    found = firings(store, base, headers, placements, triggers)
+    return tuple(trigger.name for trigger, _ in found)
+
+
+def firings(
+    store: ObjectStore,
+    base: Commit,
+    headers: Sequence[PackageHeader],
+    placements: Sequence[Placement],
+    triggers: Sequence[Trigger],
+) -> tuple[tuple[Trigger, Firing], ...]:
+    """The triggers that the packages' files fire, each with the paths that match."""
     paths = sorted({file.path for placement in placements for file in placement.files})
     paths += [
         tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
@@ -54,7 +66,8 @@ def will_fire(
         added=tuple(p for p in paths if p not in there),
         changed=tuple(p for p in paths if p in there),
     )
-    return tuple(t.name for t in triggers if fires(t, diff) is not None)
+    found = ((trigger, fires(trigger, diff)) for trigger in triggers)
+    return tuple((trigger, firing) for trigger, firing in found if firing is not None)
 
 
 def bringing(headers: Sequence[PackageHeader], placements: Sequence[Placement]) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ class Task:
     @property
     def ref(self) -> str:
         """What names the kept output."""
-        return f"layer/trigger/{self.trigger.name}/{self.key}"
+        return kept_ref(self.trigger.name, self.key)
 
     @property
     def rules(self) -> WriteRules:
@@ -127,6 +127,11 @@ class Task:
                 needs_proc=self.trigger.needs_proc,
                 is_strict=self.trigger.dlopens_payload,
             )
+
+
+def kept_ref(name: str, key: str) -> str:
+    """The ref of the commit that holds what a trigger wrote under a key."""
+    return f"layer/trigger/{name}/{key}"
 
 
 def jobs_in(

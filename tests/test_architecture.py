@@ -89,6 +89,7 @@ ROWS = {
         "querying",
         "auditing",
         "verifying",
+        "firings",
     ),
     "face": ("commands", "__main__"),
 }

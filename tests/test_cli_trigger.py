@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 from tests.cli import do, fails
+from tests.snapshot import unchanged
 from tests.test_cli_usage import completions
 from tests.test_trigger_set import motd, put_local
-from tests.world import Machine, layer
+from tests.world import Machine, layer, ostree
 
 
 def test_triggers_are_listed_shown_and_checked(machine: Machine, tmp_path: Path) -> None:
@@ -52,6 +53,41 @@ def test_check_does_not_mind_what_is_wrong_with_other_files(
     put_local(machine, "unread", None).with_name("strange.toml").symlink_to("elsewhere")
     good.write_text(motd())
     assert trigger(machine, "check", str(good)).stdout == f"{good}: nothing is wrong\n"
+
+
+def test_run_shows_what_fires_and_what_is_kept(machine: Machine) -> None:
+    put_local(machine, "motd", motd())
+    repos = ["--repo-dir", str(machine.world.repo_dir)]
+    libs = "usr/lib/x86_64-linux-gnu/libutil.so.1"
+    assert trigger(machine, "run", "-n").stdout == ""
+    with unchanged(machine.path):
+        plan = trigger(machine, "run", "-n", *repos, "--with", "apple").stdout
+        users = trigger(machine, "run", "-n", *repos, "--with", "daemon", "sysusers").stdout
+    assert plan.splitlines() == [
+        "ldconfig                 kept or not, by content",
+        f"    {libs}",
+        "motd                     kept or not, by content",
+        "    usr/bin/apple",
+    ]
+    assert users.splitlines()[1:] == ["    usr/lib/sysusers.d/daemon.conf"]
+    machine.install("apple")
+    with unchanged(machine.path):
+        shown = trigger(machine, "run", "--dry-run", "motd", "ldconfig").stdout
+    assert shown.splitlines() == [
+        "ldconfig                 output is kept",
+        f"    {libs}",
+        "motd                     output is kept",
+        "    usr/bin/apple",
+    ]
+    ref = next(iter(machine.host().store.refs("layer/trigger/motd")))
+    ostree(f"--repo={machine.path}/ostree/repo", "refs", "--delete", ref)
+    rows = json.loads(trigger(machine, "run", "-n", "--json").stdout)
+    assert [(row["name"], row["is_kept"], row["inputs"]) for row in rows] == [
+        ("ldconfig", True, [libs]),
+        ("motd", False, ["usr/bin/apple"]),
+    ]
+    done = trigger(machine, "run", "motd", status=2)
+    assert done.stderr.splitlines()[-1].startswith("Error: triggers run when a tree is made")
 
 
 def test_the_shell_completes_triggers(machine_kept: Machine) -> None:

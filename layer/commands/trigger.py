@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import sysroot_options
+from layer.commands._options import repository_options, sysroot_options
 from layer.errors import LayerError
 
 if TYPE_CHECKING:
+    from layer.firings import Fired
     from layer.host import Host
     from layer.verifying import Verified
 
@@ -93,6 +95,49 @@ def check(host: Host, files: tuple[Path, ...]) -> None:
 
     for trigger in check_triggers(host, files):
         click.echo(f"{trigger.source}: nothing is wrong")
+
+
+@command.command("run", short_help="Show which triggers fire (with --dry-run).")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
+@click.option("-n", "--dry-run", is_flag=True, help="Only show; nothing else is possible.")
+@click.option("--with", "packages", multiple=True, metavar="PKG", help="Were PKG layered, too.")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
+@repository_options
+@sysroot_options
+def run(
+    host: Host, names: tuple[str, ...], dry_run: bool, packages: tuple[str, ...], is_json: bool
+) -> None:
+    """Show which triggers fire for what is layered, in their order, and for which paths.
+
+    Needs no root. To run them is what `layer install` and its kin do.
+    """
+    from layer import firings
+
+    if not dry_run:
+        raise click.UsageError("triggers run when a tree is made; say --dry-run to see which")
+    found = firings.would_fire(host, names, packages) if packages else firings.fired(host, names)
+    if is_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2, sort_keys=True))
+        return
+    for one in found:
+        name = " ".join((one.name, *(one.values if len(one.values) == 1 else ())))
+        click.echo(f"{name:24} {_state(one)}")
+        for line in _listed(one.inputs):
+            click.echo(f"    {line}")
+
+
+def _state(one: Fired) -> str:
+    if one.phase != "build":
+        return f"at {one.phase}"
+    if one.status not in ("", "done"):
+        return one.status
+    return {True: "output is kept", False: "must run", None: "kept or not, by content"}[one.is_kept]
+
+
+def _listed(paths: Sequence[str]) -> Iterator[str]:
+    yield from paths[:_SHOWN]
+    if len(paths) > _SHOWN:
+        yield f"and {len(paths) - _SHOWN} more"
 
 
 @command.command("verify", short_help="Say which do not always do the same.")
