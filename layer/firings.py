@@ -16,7 +16,6 @@ from layer.store.trees import diff
 from layer.triggers.format import Trigger
 from layer.triggers.match import fires
 
-
 _UNITS = "usr/lib/systemd/system/"
 
 

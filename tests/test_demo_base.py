@@ -235,6 +235,24 @@ def test_second_install_unpacks_nothing_and_executes_no_trigger(
     remove([machine.path])
 
 
+def test_what_an_admin_disabled_stays_disabled(demo_world: DemoWorld, tmp_path: Path) -> None:
+    """Only the units that a package brings are preset."""
+    machine = demo_world.machine(tmp_path / "machine")
+    wants = "etc/systemd/system/multi-user.target.wants"
+    base = min((machine.pending().path / wants).iterdir())
+    base.unlink()
+    machine.install("demo-daemon")
+    links = {path.name for path in (machine.pending().path / wants).iterdir()}
+    assert "demo-daemon.service" in links
+    assert base.name not in links
+    (machine.pending().path / wants / "demo-daemon.service").unlink()
+    machine.install("demo-desktop")
+    links = {path.name for path in (machine.pending().path / wants).iterdir()}
+    assert links.isdisjoint({"demo-daemon.service", base.name})
+    assert (machine.pending().path / "usr" / wants / "demo-daemon.service").is_symlink()
+    remove([machine.path])
+
+
 @pytest.mark.slow
 def test_layered_machine_boots(plain: Machine) -> None:
     result = boot_sysroot(plain.path)
