@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from layer.errors import LayerError
 from layer.model import BootPlan, Deployment, NewDeployment
+from layer.origin import format_origin, parse_origin
 
 
 def pending(deployments: Sequence[Deployment], stateroot: str) -> Deployment | None:
@@ -25,22 +26,41 @@ def deploy(deployments: Sequence[Deployment], new: NewDeployment) -> BootPlan:
     return BootPlan((new, *kept))
 
 
-def rollback(deployments: Sequence[Deployment], stateroot: str) -> BootPlan:
-    """The stateroot's second deployment changes places with its first.
+def rollback_target(deployments: Sequence[Deployment], stateroot: str) -> Deployment:
+    """What a rollback boots: the second deployment of the stateroot.
 
-    On a booted machine whose default is not what runs, the booted one becomes default.
+    On a booted machine whose default is not what runs, it is the booted one.
     """
     own = [d for d in deployments if d.stateroot == stateroot]
     booted = next((d for d in own if d.is_booted), None)
     if booted is not None and own[0] is not booted:
-        target = booted
-    elif len(own) > 1:
-        target = own[1]
-    else:
-        raise LayerError(
-            f"there is no deployment of {stateroot} to roll back to",
-            "`layer status` lists the deployments",
+        return booted
+    if len(own) > 1:
+        return own[1]
+    raise LayerError(
+        f"there is no deployment of {stateroot} to roll back to",
+        "`layer status` lists the deployments",
+    )
+
+
+def rollback(
+    deployments: Sequence[Deployment], stateroot: str, *, keep_etc: bool = False
+) -> BootPlan:
+    """The target of a rollback first; with `keep_etc` a new deployment of its commit.
+
+    That takes over what was changed in the /etc of the deployment which is left; the target
+    itself stays as it is.
+    """
+    target = rollback_target(deployments, stateroot)
+    if keep_etc:
+        new = NewDeployment(
+            stateroot=stateroot,
+            checksum=target.checksum,
+            origin=format_origin(parse_origin(target.origin)),
+            merge=merge_source(deployments, stateroot),
+            kernel_arguments=target.kernel_arguments,
         )
+        return BootPlan((new, *deployments))
     return BootPlan((target, *(d for d in deployments if d is not target)))
 
 

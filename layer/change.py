@@ -25,6 +25,20 @@ class Leftover:
     is_edited: bool
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class EtcEdit:
+    """A path below /etc (absolute) and what happened to it: `A`, `M` or `D`.
+
+    Of a directory that was added or removed only itself is named.
+    """
+
+    path: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.

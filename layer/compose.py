@@ -44,6 +44,7 @@ from layer.store.trees import empty_tree, lookup
 from layer.treefile import Treefile, parse_treefile
 from layer.trigger_set import read_triggers
 from layer.triggers.format import Trigger
+from layer.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,9 @@ def _scriptlets(
     policy, names = treefile.scriptlets, treefile.accept_unscripted
     consent.agree(pairs, (), names, policy, 'accept-unscripted = ["{}"] in the treefile')
     return tuple(
-        f"{nevra}: not run: {line}" for nevra, audit in pairs for line in consent.lines(audit)
+        f"{nevra}: {count(len(audit.unknown), 'line')} of its scriptlets not run: layer audit"
+        for nevra, audit in pairs
+        if audit.unknown
     )
 
 

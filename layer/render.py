@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from layer import consent
 from layer.audit.verdict import Audit, Mode, Verdict
-from layer.change import Change
+from layer.change import Change, EtcEdit
 from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.owners import OwnedPath
@@ -52,6 +52,19 @@ def boot_plan(plan: BootPlan) -> str:
         for position, d in enumerate(plan.deployments)
     ]
     return "\n".join(["Boot order:", *table(rows)])
+
+
+def rollback(plan: BootPlan, edits: Sequence[EtcEdit], *, keep_etc: bool) -> str:
+    """The order, and the changes of /etc that stay behind or come along."""
+    parts = [boot_plan(plan)]
+    if edits:
+        head = "come along" if keep_etc else "stay behind (--keep-etc carries them along)"
+        parts.append(
+            "\n".join(
+                [f"Changes of /etc that {head}:", *(f"  {printable(str(edit))}" for edit in edits)]
+            )
+        )
+    return "\n\n".join(parts)
 
 
 def package_list(subject: str, packages: Sequence[ListedPackage]) -> str:

@@ -11,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from layer import bootplan, cleaning
-from layer.change import Change
+from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
 from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
+from layer.machine_etc import left_behind
 from layer.model import BootPlan, Commit, Deployment, Repository, Request, RequestKind
 from layer.origin import (
     BaseSource,
@@ -156,9 +157,17 @@ def pin(host: Host, numbers: Sequence[int], *, is_pinned: bool) -> None:
         host.sysroot.pin(deployment, is_pinned=is_pinned)
 
 
-def rollback(host: Host) -> BootPlan:
-    """The deployment before the present default becomes default."""
-    return bootplan.rollback(host.sysroot.deployments(), host.stateroot)
+def rollback(host: Host, *, keep_etc: bool = False) -> tuple[BootPlan, tuple[EtcEdit, ...]]:
+    """The deployment before the present default becomes default.
+
+    With it come the changes of /etc that the deployment which is left has and the other has
+    not; `keep_etc` carries them along.
+    """
+    present = host.sysroot.deployments()
+    plan = bootplan.rollback(present, host.stateroot, keep_etc=keep_etc)
+    leaving = bootplan.merge_source(present, host.stateroot)
+    target = bootplan.rollback_target(present, host.stateroot)
+    return plan, left_behind(leaving.path, target.path) if leaving else ()
 
 
 def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:

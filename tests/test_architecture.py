@@ -58,6 +58,7 @@ ROWS = {
     "work": (
         "rewriting",
         "foresight",
+        "machine_etc",
         "copies",
         "importer",
         "accounts",

@@ -93,7 +93,7 @@ def test_scriptlets_stop_a_base_unless_the_treefile_accepts_them(own_world: Worl
     assert head(own_world) == before
     treefile.write_text('scriptlets = "warn"\n' + text)
     _, errors = compose(own_world, treefile)
-    assert "note: scripted-1-1.noarch: not run: %post 1: true  (" in errors
+    assert "note: scripted-1-1.noarch: 1 line of its scriptlets not run: layer audit" in errors
 
 
 def test_a_wrong_treefile_is_told_all_at_once(own_world: World) -> None:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 @click.command(short_help="Boot the previous deployment.")
 @click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root.")
+@click.option("--keep-etc", is_flag=True, help="Carry along what was changed in /etc.")
 @sysroot_options
-def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
+def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
     """Boot the previous deployment again.
 
     The present one stays beside it.
@@ -25,11 +26,11 @@ def command(host: Host, dry_run: bool, assumeyes: bool) -> None:
     from layer import render, verbs
 
     if dry_run:
-        click.echo(render.boot_plan(verbs.rollback(host)))
+        click.echo(render.rollback(*verbs.rollback(host, keep_etc=keep_etc), keep_etc=keep_etc))
         return
     with host.locked():
-        plan = verbs.rollback(host)
-        click.echo(render.boot_plan(plan))
+        plan, edits = verbs.rollback(host, keep_etc=keep_etc)
+        click.echo(render.rollback(plan, edits, keep_etc=keep_etc))
         confirm(assumeyes=assumeyes)
         host.sysroot.write(plan)
         click.echo(REBOOT)

@@ -1,0 +1,36 @@
+"""`layer config-diff`: what was changed in /etc."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command(short_help="Show what was changed in /etc.")
+@click.argument("number", metavar="[NUMBER]", type=int, required=False)
+@sysroot_options
+def command(host: Host, number: int | None) -> None:
+    """Show what was changed in a deployment's /etc.
+
+    NUMBER is the place in the boot menu; without it, it is what runs, or what
+    boots next. A is added, M modified, D deleted.
+    """
+    from layer import bootplan, machine_etc
+    from layer.words import printable
+
+    present = host.sysroot.deployments()
+    if number is not None:
+        chosen = bootplan.at(present, number)
+    else:
+        host.require_pending()
+        merge = bootplan.merge_source(present, host.stateroot)
+        assert merge is not None
+        chosen = merge
+    for edit in machine_etc.edits(chosen.path):
+        click.echo(printable(str(edit)))
