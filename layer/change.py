@@ -9,6 +9,7 @@ from layer.audit.verdict import Audit
 from layer.lock import Lock
 from layer.model import Commit, Deployment, Nevra, Package, PackageHeader, Resolution
 from layer.origin import Origin
+from layer.packages import PackageDiff
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +44,7 @@ class EtcEdit:
 class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.
 
+    `base_packages` is what differs between two bases, None where they do not say it.
     `headers` are those of the resolution's packages, in its order, `audits` what
     becomes of their scriptlets, `unmade` links of these at whose paths something is; `to_fetch`
     are the packages that are not in the store yet; `triggers` are the names of
@@ -57,6 +59,7 @@ class Change:
     after: Origin
     previous_base: Commit | None
     base: Commit
+    base_packages: PackageDiff | None
     previous: Lock
     lock: Lock
     resolution: Resolution

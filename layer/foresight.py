@@ -8,9 +8,12 @@ from layer.audit.judge import audit_package, coverage
 from layer.audit.verdict import Audit
 from layer.documentation import placed_without_documentation
 from layer.errors import PackageRefused
+from layer.headers import list_packages, writes_to_list
 from layer.layout import Placement, place, tmpfiles_path
 from layer.model import Commit, PackageHeader, TreeDiff
+from layer.packages import PackageDiff, diff
 from layer.paths import tree_paths
+from layer.rpmfile.version import compare_versions
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 from layer.trigger_set import is_trigger_file
@@ -97,3 +100,10 @@ def unmade_links(
             if (there is not None and not is_same) or where in brought:
                 found.add(f"{path} -> {target}: the path is taken")
     return tuple(sorted(found))
+
+
+def base_packages(store: ObjectStore, old: Commit | None, new: Commit) -> PackageDiff | None:
+    """What differs between two bases; None for one base, or where to list one would write."""
+    if old is None or old == new or any(writes_to_list(store, c) for c in (old, new)):
+        return None
+    return diff(list_packages(store, old), list_packages(store, new), compare_versions)

@@ -19,10 +19,14 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 
-def change(item: Change) -> str:
-    """The plan: all that will happen, and what will not although a package wants it."""
+def change(item: Change, *, is_whole: bool = False) -> str:
+    """The plan: all that will happen, and what will not although a package wants it.
+
+    `is_whole` names every package of the base that changes, in place of their number.
+    """
     parts = [
         _base(item),
+        _base_packages(item, is_whole=is_whole),
         _kernel_arguments(item),
         _documentation(item),
         _requests(item),
@@ -79,16 +83,10 @@ def package_diff(old: str, new: str, item: PackageDiff) -> str:
     """What differs between two commits as rpm-ostree prints it, layers in groups of their own."""
     lines = [f"ostree diff commit from: {old}", f"ostree diff commit to:   {new}"]
     for is_layered in (False, True):
-        for name, changes in (
-            ("Upgraded", item.upgraded),
-            ("Downgraded", item.downgraded),
-            ("Rebuilt", item.rebuilt),
-            ("Removed", item.removed),
-            ("Added", item.added),
-        ):
+        for name, changes in _kinds(item):
             chosen = [c for c in changes if c.is_layered is is_layered]
             if chosen:
-                lines.append(f"Layers {name.lower()}:" if is_layered else f"{name}:")
+                lines.append(f"Layers {name}:" if is_layered else f"{name.capitalize()}:")
                 lines += [f"  {_package_change(c)}" for c in chosen]
     return "\n".join(lines)
 
@@ -134,6 +132,28 @@ def _base(item: Change) -> list[str]:
             f"{_version(old.metadata.get('version'))} {old.checksum[:_SHOWN]}"
         )
     return lines
+
+
+def _base_packages(item: Change, *, is_whole: bool) -> list[str]:
+    if item.base_packages is None:
+        return []
+    kinds = _kinds(item.base_packages)
+    counts = [f"{len(changes)} {name}" for name, changes in kinds if changes]
+    lines = [f"Packages of the base: {', '.join(counts) or 'the same'}."]
+    if is_whole:
+        for name, changes in kinds:
+            lines += [f"  {name}: {_package_change(one)}" for one in changes]
+    return lines
+
+
+def _kinds(diff: PackageDiff) -> tuple[tuple[str, tuple[PackageChange, ...]], ...]:
+    return (
+        ("upgraded", diff.upgraded),
+        ("downgraded", diff.downgraded),
+        ("rebuilt", diff.rebuilt),
+        ("removed", diff.removed),
+        ("added", diff.added),
+    )
 
 
 def _kernel_arguments(item: Change) -> list[str]:

@@ -18,7 +18,14 @@ from layer.consent import agree
 from layer.errors import PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
-from layer.foresight import audits_of, bringing, placements_of, unmade_links, will_fire
+from layer.foresight import (
+    audits_of,
+    base_packages,
+    bringing,
+    placements_of,
+    unmade_links,
+    will_fire,
+)
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
 from layer.leftovers import find_leftovers
@@ -135,6 +142,7 @@ def prepare(
     policy = host.options.scriptlets or host.settings().scriptlets
     agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
     pending = host.pending()
+    old = host.base_commit(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
     kept = {p.nevra.name for p in packages}
     gone = [p for p in previous.packages if p.nevra.name not in kept]
@@ -143,8 +151,9 @@ def prepare(
         pending=pending,
         before=host.origin(pending) if pending else None,
         after=with_accepted(after, agreed),
-        previous_base=host.base_commit(pending) if pending else None,
+        previous_base=old,
         base=base,
+        base_packages=base_packages(host.store, old, base),
         previous=previous,
         lock=sources.lock,
         resolution=resolution,

@@ -53,6 +53,7 @@ def test_an_upgrade_carries_the_layers_along(moving: Machine) -> None:
     )
     assert plan.startswith(
         f"Base: tiny:{REF}, version 2, {new[:12]}\n  was: tiny:{REF}, version 1, {old[:12]}\n"
+        "\nPackages of the base: 1 upgraded.\n"
     )
     done = do(moving, "upgrade", "-y", "--unchanged-exit-77")
     assert done.stdout == f"{plan}{REBOOT}\n"
@@ -63,6 +64,21 @@ def test_an_upgrade_carries_the_layers_along(moving: Machine) -> None:
     assert (moving.pending().path / "etc/daemon.conf").read_text() == "setting=mine\n"
     assert ostree("rev-parse", f"--repo={moving.path}/ostree/repo", f"tiny:{REF}").strip() == new
     assert do(moving, "upgrade", "-y").stdout == NO_UPGRADE
+
+
+def test_a_preview_is_the_plan_with_what_changes_in_the_base(moving: Machine) -> None:
+    assert do(moving, "upgrade", "--check", status=77).stdout == NO_UPGRADE
+    assert do(moving, "upgrade", "--preview", status=77).stdout == NO_UPGRADE
+    do(moving, "install", "-y", "apple")
+    next_base(moving.world)
+    with unchanged(moving.path / "boot"), unchanged(moving.path / "ostree/deploy"):
+        checked = do(moving, "upgrade", "--check").stdout
+        preview = do(moving, "upgrade", "--preview").stdout
+    counted = "Packages of the base: 1 upgraded.\n"
+    assert counted in checked
+    named = f"{counted}  upgraded: tiny-release 1-1 -> 2-1\n"
+    assert preview == checked.replace(counted, named)
+    assert do(moving, "upgrade", "-y").stdout == f"{checked}{REBOOT}\n"
 
 
 def test_a_refused_upgrade_moves_no_ref(moving: Machine) -> None:

@@ -131,13 +131,17 @@ def carry_out(
     unchanged_exit_77: bool,
     unchanged: str = "No change.",
     purge: bool = False,
+    is_whole: bool = False,
 ) -> int:
-    """Shows the plan that `decide` makes, asks, and makes it so; returns the exit status."""
+    """Shows the plan that `decide` makes, asks, and makes it so; returns the exit status.
+
+    `is_whole`: the plan is shown with all that changes in the base.
+    """
     from layer import leftovers, render, transaction
 
     if dry_run:
         plan = decide()
-        click.echo(unchanged if plan.is_empty else render.change(plan))
+        click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
         return UNCHANGED if plan.is_empty and unchanged_exit_77 else 0
     with host.locked():
         plan = decide()

@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Deploy the newest base.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
+@click.option("--check", is_flag=True, help="As --dry-run, and exit 77 if nothing is new.")
+@click.option("--preview", is_flag=True, help="As --check, with every package of the base.")
 @change_options
 @consent_options
 @repository_options
 @sysroot_options
 def command(
-    host: Host, allow_downgrade: bool, dry_run: bool, assumeyes: bool, unchanged_exit_77: bool
+    host: Host,
+    allow_downgrade: bool,
+    check: bool,
+    preview: bool,
+    dry_run: bool,
+    assumeyes: bool,
+    unchanged_exit_77: bool,
 ) -> int:
     """Deploy the newest base and newest layers.
 
@@ -37,8 +45,9 @@ def command(
     return carry_out(
         host,
         lambda: verbs.upgrade(host, allow_downgrade=allow_downgrade),
-        dry_run=dry_run,
+        dry_run=dry_run or check or preview,
         assumeyes=assumeyes,
-        unchanged_exit_77=unchanged_exit_77,
+        unchanged_exit_77=unchanged_exit_77 or check or preview,
+        is_whole=preview,
         unchanged=NO_UPGRADE,
     )
