@@ -219,7 +219,8 @@ def test_the_kernel_starts_no_process_beyond_the_limit() -> None:
     """So that a bomb between two looks at it hurts nobody else."""
     script = "i=0; while [ $i -lt 400 ]; do sleep 9 & i=$((i+1)); echo $i; done"
     with task_group(100) as group:
-        assert group.path is not None, "this machine has no pids controller"
+        if group.path is None:
+            pytest.skip("this machine has no pids controller")
         finished = run(group.entered(["sh", "-c", script]), timeout=20)
         assert group.has_refused()
         for pid in (group.path / "cgroup.procs").read_text().split():
