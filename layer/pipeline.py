@@ -203,7 +203,8 @@ def _grow(
 ) -> _Grown:
     """The base with the packages, what their scriptlets declare, and their accounts' numbers."""
     declared = read_rewrites(store, packages)
-    merged = assembly.merge(store, base, _as_wanted(store, packages, declared, options), copies)
+    packages = _as_wanted(store, packages, declared, options, copies)
+    merged = assembly.merge(store, base, packages, copies)
     linked = link(store, base, merged.tree, declared)
     tree, exceptions = accounts.number_accounts(
         store, base, linked.tree, merged.packages, previous_ids
@@ -223,11 +224,12 @@ def _as_wanted(
     packages: Sequence[PackageTree],
     declared: Sequence[Rewrites],
     options: TreeOptions,
+    copies: Copies,
 ) -> Sequence[PackageTree]:
     """The packages as the options want them, with what their scriptlets declare."""
     if not options.documentation:
         packages = [without_documentation(store, package) for package in packages]
-    return [rewritten(store, p, d) for p, d in zip(packages, declared, strict=True)]
+    return [rewritten(store, p, d, copies) for p, d in zip(packages, declared, strict=True)]
 
 
 def _lock(

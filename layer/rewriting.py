@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from layer import alternatives, ids, tmpfiles
 from layer.audit.judge import audit_package
 from layer.audit.verdict import Alternative, Mode, Rewrites
+from layer.copies import Copies
 from layer.importer import read_package_header
 from layer.layout import is_root, tmpfiles_path
 from layer.model import FileAttributes, Owner, PackageTree, Tree
@@ -45,7 +46,9 @@ def read_rewrites(store: ObjectStore, packages: Sequence[PackageTree]) -> tuple[
     return tuple(audit_package(read_package_header(store, p), ()).rewrites for p in packages)
 
 
-def rewritten(store: ObjectStore, package: PackageTree, rewrites: Rewrites) -> PackageTree:
+def rewritten(
+    store: ObjectStore, package: PackageTree, rewrites: Rewrites, copies: Copies
+) -> PackageTree:
     """The imported package with the accounts, lines, presets and attributes of its scriptlets."""
     name = _NAME.format(package.nevra.name)
     made = tmpfiles.declared_paths(_own_tmpfiles(store, package))
@@ -63,9 +66,9 @@ def rewritten(store: ObjectStore, package: PackageTree, rewrites: Rewrites) -> P
     editor = TreeEditor(store, root)
     owners = {owner.path: owner for owner in package.owners}
     for mode in rewrites.modes:
-        _put_mode(store, editor, owners, mode)
+        _put_mode(store, editor, owners, mode, copies)
     for path, text in rewrites.capabilities:
-        _put_capability(store, editor, path, text)
+        _put_capability(store, editor, path, text, copies)
     return replace(package, root=editor.write(), owners=tuple(sorted(owners.values())))
 
 
@@ -191,7 +194,13 @@ def _own_tmpfiles(store: ObjectStore, package: PackageTree) -> str:
     return read_text(store, package.root, tmpfiles_path(package.nevra.name))
 
 
-def _put_mode(store: ObjectStore, editor: TreeEditor, owners: dict[str, Owner], mode: Mode) -> None:
+def _put_mode(
+    store: ObjectStore,
+    editor: TreeEditor,
+    owners: dict[str, Owner],
+    mode: Mode,
+    copies: Copies,
+) -> None:
     where = _tree_path(mode.path)
     present = editor.file(where)
     if present is None:
@@ -200,7 +209,7 @@ def _put_mode(store: ObjectStore, editor: TreeEditor, owners: dict[str, Owner], 
         there = store.read_file_attributes(present)
         changed = replace(there, mode=(there.mode & ~_BITS) | mode.mode)
         if stat.S_ISREG(there.mode) and changed != there:
-            editor.put_file(where, _copy(store, present, changed))
+            editor.put_file(where, copies.of(present, changed))
     if mode.user or mode.group:
         now = owners.get(where, Owner(where, "root", "root"))
         new = Owner(where, mode.user or now.user, mode.group or now.group)
@@ -210,7 +219,9 @@ def _put_mode(store: ObjectStore, editor: TreeEditor, owners: dict[str, Owner], 
             owners[where] = new
 
 
-def _put_capability(store: ObjectStore, editor: TreeEditor, path: str, text: str) -> None:
+def _put_capability(
+    store: ObjectStore, editor: TreeEditor, path: str, text: str, copies: Copies
+) -> None:
     where = _tree_path(path)
     present = editor.file(where)
     if present is None:
@@ -218,9 +229,6 @@ def _put_capability(store: ObjectStore, editor: TreeEditor, path: str, text: str
     there = store.read_file_attributes(present)
     others = [pair for pair in there.xattrs if pair[0] != XATTR]
     xattrs = tuple(sorted([*others, (XATTR, parse_capabilities(text))]))
-    editor.put_file(where, _copy(store, present, replace(there, xattrs=xattrs)))
-
-
-def _copy(store: ObjectStore, checksum: str, attributes: FileAttributes) -> str:
-    with store.open_file(checksum) as content:
-        return store.write_file(attributes, iter(lambda: content.read(1 << 20), b""))
+    changed = replace(there, xattrs=xattrs)
+    if stat.S_ISREG(there.mode) and changed != there:
+        editor.put_file(where, copies.of(present, changed))

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from layer.model import PackageHeader
-
 # Every tree is made anew from its base, so what runs when a package goes, or is
 # checked, or when another one changes after it, never applies.
 _NEVER = frozenset({"preun", "postun", "preuntrans", "postuntrans", "verify"})
 _NEVER_TRIGGERS = ("triggerun", "triggerpostun", "filetriggerun", "filetriggerpostun")
-
-
-def installing_slots(header: PackageHeader) -> tuple[str, ...]:
-    """The slots, sorted, of scriptlets that rpm would run while it installs the package."""
-    return tuple(sorted({s.slot for s in header.scriptlets if is_installing(s.slot)}))
 
 
 def is_installing(slot: str) -> bool:
