@@ -8,7 +8,8 @@ own choice is an edit in /etc and stays.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from layer.audit.verdict import Alternative
@@ -17,6 +18,8 @@ from layer.errors import InvalidInput
 RECORD = "usr/share/layer/alternatives.json"  # what the packages of a tree offer
 FOLDER = "/etc/alternatives"
 SCHEMA = 1
+_MODES = ("auto", "manual")
+_FAMILY = re.compile(r"^@[^@]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,24 @@ class Chosen:
     path: str
 
 
-def choose(offers: Iterable[Alternative], is_there: Callable[[str], bool]) -> tuple[Chosen, ...]:
+@dataclass(frozen=True, slots=True)
+class Administered:
+    """What an admin file says of a name: the offers, and whether somebody chose among them."""
+
+    offers: tuple[Alternative, ...]
+    is_manual: bool
+
+
+def choose(
+    offers: Iterable[Alternative],
+    is_there: Callable[[str], bool],
+    earlier: Collection[Alternative] = (),
+) -> tuple[Chosen, ...]:
     """The links that the offers make, sorted by name; paths are absolute.
 
-    Of each name the highest priority counts, then the first path; what does not exist in
-    the tree is no choice, neither as the name itself nor as one of its slaves.
+    Of each name the highest priority counts, then what is among the `earlier`, then the first
+    path; what does not exist in the tree is no choice, neither as the name itself nor as one of
+    its slaves.
     """
     groups: dict[str, list[Alternative]] = {}
     for offer in offers:
@@ -40,7 +56,9 @@ def choose(offers: Iterable[Alternative], is_there: Callable[[str], bool]) -> tu
             groups.setdefault(offer.name, []).append(offer)
     chosen: dict[str, Chosen] = {}
     for name in sorted(groups):
-        best = min(groups[name], key=lambda offer: (-offer.priority, offer.path))
+        best = min(
+            groups[name], key=lambda offer: (-offer.priority, offer not in earlier, offer.path)
+        )
         chosen.setdefault(name, Chosen(best.link, name, best.path))
         for link, slave, path in best.slaves:
             if is_there(path):
@@ -56,6 +74,38 @@ def names_of(offers: Iterable[Alternative]) -> Mapping[str, tuple[str, ...]]:
         for link, slave, _ in offer.slaves:
             found.setdefault(slave, set()).add(link)
     return {name: tuple(sorted(links)) for name, links in sorted(found.items())}
+
+
+def parse_admin_file(text: str, name: str) -> Administered | None:
+    """What `update-alternatives` or Fedora's `alternatives` noted of a name; None if nothing.
+
+    Mode, link, name and link of each slave, an empty line; then of each offer its path, its
+    priority and a line for each slave. Fedora's may put @FAMILY@ before a path, and the name of a
+    service behind a priority.
+    """
+    lines = iter(text.splitlines())
+    try:
+        mode, link = next(lines), next(lines)
+        slaves = []
+        while slave := next(lines):
+            slaves.append((slave, next(lines)))
+        offers = []
+        while path := next(lines, ""):
+            priority = int(next(lines).split()[0])
+            targets = [next(lines, "") for _ in slaves]
+            links = tuple(
+                (slave_link, slave, target)
+                for (slave, slave_link), target in zip(slaves, targets, strict=True)
+                if target
+            )
+            offers.append(Alternative(link, name, _FAMILY.sub("", path), priority, links))
+    except (StopIteration, ValueError, IndexError):
+        return None
+    paths = [link, *(o.path for o in offers)]
+    paths += [path for o in offers for where, _, target in o.slaves for path in (where, target)]
+    if not offers or mode not in _MODES or not all(path.startswith("/") for path in paths):
+        return None
+    return Administered(tuple(offers), mode == "manual")
 
 
 def format_record(offers: Iterable[Alternative]) -> str:

@@ -10,6 +10,7 @@ import posixpath
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from layer import alternatives, ids, tmpfiles
 from layer.audit.judge import audit_package
@@ -18,11 +19,12 @@ from layer.copies import Copies
 from layer.importer import read_package_header
 from layer.layout import is_root, tmpfiles_path
 from layer.model import FileAttributes, Owner, PackageTree, Tree
+from layer.offers import BaseOffers, read_offers
 from layer.paths import tree_paths, user_path
 from layer.rpmfile.capabilities import XATTR, parse_capabilities
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
-from layer.store.trees import TreeEditor, lookup
+from layer.store.trees import TreeEditor
 
 _NAME = "scriptlets-{}"  # of the generated files, in place of a package's own name
 _BITS = 0o7777
@@ -79,8 +81,8 @@ def _presets(rewrites: Rewrites, scope: str) -> tuple[str, ...]:
 def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites]) -> Linked:
     """The merged tree with its packages' links and alternatives.
 
-    A link gives way to whatever a package brought at its path. What the base's packages
-    offer stands in its record of alternatives; where the base has none, its links stay.
+    A link gives way to whatever a package brought at its path. Where nothing says what the base's
+    packages offer, and with which priority, the links of its alternatives stay.
     """
     editor = TreeEditor(store, tree)
     work = _Links(store, editor)
@@ -89,8 +91,7 @@ def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites
     work.add_shells(sorted({path for item in rewrites for path in item.shells}))
     ours = [offer for item in rewrites for offer in item.alternatives]
     if ours:
-        known = _offers(store, base)
-        work.choose([*known, *ours], known)
+        work.choose(ours, read_offers(store, base, ours))
     return Linked(editor.write(), tuple(sorted(work.written)), tuple(sorted(work.notes)))
 
 
@@ -103,12 +104,15 @@ class _Links:
         self._store = store
         self._editor = editor
 
-    def choose(self, offers: Sequence[Alternative], known: Sequence[Alternative]) -> None:
+    def choose(self, ours: Sequence[Alternative], base: BaseOffers) -> None:
         """Puts the links of all alternatives, and removes those that nothing is behind any more."""
-        chosen = alternatives.choose(offers, self._exists)
+        offers = [*base.offers, *ours]
+        kept = self._kept(ours, base)
+        open_ = [offer for offer in map(partial(_without, kept), offers) if offer]
+        chosen = alternatives.choose(open_, self._exists, base.offers)
         leads = {alternatives.FOLDER + "/" + c.name for c in chosen}
-        for name, links in alternatives.names_of(known).items():
-            if f"{alternatives.FOLDER}/{name}" not in leads:
+        for name, links in alternatives.names_of(base.offers).items():
+            if f"{alternatives.FOLDER}/{name}" not in leads and name not in kept:
                 for path in (*links, f"{alternatives.FOLDER}/{name}"):
                     self._remove_ours(path, name)
         for choice in chosen:
@@ -118,6 +122,17 @@ class _Links:
         text = alternatives.format_record(offers).encode()
         self._editor.put_file(alternatives.RECORD, self._store.write_file(FileAttributes(), [text]))
         self.written.add(alternatives.RECORD)
+
+    def _kept(self, ours: Sequence[Alternative], base: BaseOffers) -> frozenset[str]:
+        """The names that stay as the base has them, as long as these lead to something."""
+        kept = {name for name in base.kept if self._exists(f"{alternatives.FOLDER}/{name}")}
+        for offer in ours:
+            if offer.name in kept:
+                self.notes.add(
+                    f"{offer.link} is left to the base, {base.kept[offer.name]}: "
+                    f"it does not lead to {offer.path}"
+                )
+        return frozenset(kept)
 
     def add_shells(self, paths: Sequence[str]) -> None:
         """Lists login shells that are not listed yet, shells(5)."""
@@ -143,7 +158,7 @@ class _Links:
         """Whether the path now leads to the target."""
         where = _tree_path(path)
         present = self._editor.lookup(where)
-        if isinstance(present, Tree) or (present and self._target(present) != target):
+        if isinstance(present, Tree) or (present and not self._leads(path, present, target)):
             self.notes.add(f"{user_path(where)} is there already; it is not made a link")
             return False
         if present is None:
@@ -160,8 +175,13 @@ class _Links:
         where = _tree_path(path)
         present = self._editor.file(where)
         middle = f"{alternatives.FOLDER}/{name}"
-        if present and (path == middle or self._target(present) == middle):
+        if present and (path == middle or self._leads(path, present, middle)):
             self._editor.remove(where)
+
+    def _leads(self, path: str, present: str, target: str) -> bool:
+        """Whether a link at an absolute path is one to a target, be it written relative."""
+        written = self._target(present)
+        return bool(written) and target in (written, _joined(path, written))
 
     def _target(self, checksum: str) -> str:
         return self._store.read_file_attributes(checksum).target
@@ -173,8 +193,13 @@ class _Links:
             target = self._target(present) if isinstance(present, str) else ""
             if not target:
                 return present is not None
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+            path = _joined(path, target)
         return False
+
+
+def _joined(path: str, target: str) -> str:
+    """Where a link at a path leads."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
 
 
 def _tree_path(path: str) -> str:
@@ -183,11 +208,12 @@ def _tree_path(path: str) -> str:
     return found[-1] if found else path[1:]
 
 
-def _offers(store: ObjectStore, base: Tree) -> tuple[Alternative, ...]:
-    if lookup(store, base, alternatives.RECORD) is None:
-        return ()
-    text = read_text(store, base, alternatives.RECORD)
-    return alternatives.parse_record(text, f"the base's /{alternatives.RECORD}")
+def _without(names: frozenset[str], offer: Alternative) -> Alternative | None:
+    """What is left of an offer where nothing is to be done for these names."""
+    if offer.name in names:
+        return None
+    slaves = tuple(slave for slave in offer.slaves if slave[1] not in names)
+    return replace(offer, slaves=slaves)
 
 
 def _own_tmpfiles(store: ObjectStore, package: PackageTree) -> str:

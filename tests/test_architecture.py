@@ -56,6 +56,7 @@ ROWS = {
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
     "work": (
+        "offers",
         "rewriting",
         "foresight",
         "machine_etc",
