@@ -15,21 +15,28 @@ def pending(deployments: Sequence[Deployment], stateroot: str) -> Deployment | N
 
 
 def merge_source(deployments: Sequence[Deployment], stateroot: str) -> Deployment | None:
-    """The deployment whose /etc the next one takes over: the booted, else the pending one."""
-    booted = next((d for d in deployments if d.is_booted and d.stateroot == stateroot), None)
-    return booted or pending(deployments, stateroot)
+    """The deployment whose /etc the next one takes over: the booted, else the pending one.
+
+    One that is staged has no /etc of its own yet.
+    """
+    own = [d for d in deployments if d.stateroot == stateroot and not d.is_staged]
+    return next((d for d in own if d.is_booted), None) or pending(own, stateroot)
 
 
 def deploy(deployments: Sequence[Deployment], new: NewDeployment) -> BootPlan:
-    """The new deployment first; of its stateroot the booted, merge and pinned ones stay."""
-    kept = [d for d in deployments if d.stateroot != new.stateroot or _stays(d, new)]
+    """The new deployment first; of its stateroot the booted, merge and pinned ones stay.
+
+    One that is staged makes way, whatever its stateroot: there is room for one.
+    """
+    kept = [d for d in _finished(deployments) if d.stateroot != new.stateroot or _stays(d, new)]
     return BootPlan((new, *kept))
 
 
 def rollback_target(deployments: Sequence[Deployment], stateroot: str) -> Deployment:
     """What a rollback boots: the second deployment of the stateroot.
 
-    On a booted machine whose default is not what runs, it is the booted one.
+    On a booted machine whose default is not what runs, it is the booted one; what is staged is
+    such a default.
     """
     own = [d for d in deployments if d.stateroot == stateroot]
     booted = next((d for d in own if d.is_booted), None)
@@ -49,9 +56,10 @@ def rollback(
     """The target of a rollback first; with `keep_etc` a new deployment of its commit.
 
     That takes over what was changed in the /etc of the deployment which is left; the target
-    itself stays as it is.
+    itself stays as it is. What is staged is dropped.
     """
     target = rollback_target(deployments, stateroot)
+    staged = next((d for d in deployments if d.is_staged), None)
     if keep_etc:
         new = NewDeployment(
             stateroot=stateroot,
@@ -60,8 +68,9 @@ def rollback(
             merge=merge_source(deployments, stateroot),
             kernel_arguments=target.kernel_arguments,
         )
-        return BootPlan((new, *deployments))
-    return BootPlan((target, *(d for d in deployments if d is not target)))
+        return BootPlan((new, *_finished(deployments)), staged)
+    others = [d for d in _finished(deployments) if d is not target]
+    return BootPlan((target, *others), staged)
 
 
 def at(deployments: Sequence[Deployment], index: int) -> Deployment:
@@ -98,6 +107,11 @@ def without(
                 f"layer unpin {deployment.index}",
             )
     return BootPlan(tuple(d for d in deployments if d not in gone))
+
+
+def _finished(deployments: Sequence[Deployment]) -> list[Deployment]:
+    """Without what is staged: libostree keeps that as the first of a plan alone."""
+    return [d for d in deployments if not d.is_staged]
 
 
 def _stays(deployment: Deployment, new: NewDeployment) -> bool:

@@ -119,16 +119,16 @@ class Host:
         return tuple(self._state(deployment) for deployment in self.sysroot.deployments())
 
     def repositories(self) -> tuple[Repository, ...]:
-        """The enabled repositories of the pending deployment and of the caller's directories."""
-        found = self.pending()
-        own = (found.path / "etc/yum.repos.d",) if found else ()
+        """The enabled repositories of the machine's /etc and of the caller's directories."""
+        merge = self._merge_source()
+        own = (merge.path / "etc/yum.repos.d",) if merge else ()
         directories = (*own, *self.options.repository_directories)
-        repositories = read_repositories(directories, self._variables(found))
+        repositories = read_repositories(directories, self._variables(self.pending()))
         return tuple(r for r in repositories if r.is_enabled)
 
     def settings(self) -> Settings:
-        """What the pending deployment's admin has set about layer."""
-        found = self.pending()
+        """What the machine's admin has set about layer."""
+        found = self._merge_source()
         file = found.path / SETTINGS if found else None
         if file is None or not file.is_file():
             return Settings()
@@ -153,7 +153,7 @@ class Host:
 
     def local_triggers(self) -> LocalFiles:
         """The trigger files that somebody has changed in the /etc that the next tree takes over."""
-        merge = bootplan.merge_source(self.sysroot.deployments(), self.stateroot)
+        merge = self._merge_source()
         return read_local(merge.path) if merge else {}
 
     @contextmanager
@@ -195,6 +195,10 @@ class Host:
         pending = self.pending()
         return self._headers(self.lock_of(pending)) if pending else ()
 
+    def _merge_source(self) -> Deployment | None:
+        """The deployment with the /etc which the next one takes over."""
+        return bootplan.merge_source(self.sysroot.deployments(), self.stateroot)
+
     def _headers(self, lock: Lock) -> tuple[PackageHeader, ...]:
         imported = [find_package(self.store, p.checksum) for p in lock.packages]
         return tuple(read_package_header(self.store, p) for p in imported if p is not None)
@@ -227,7 +231,8 @@ class Host:
         if not any(header.scriptlets for header in headers):
             return ()
         root = self.store.read_commit(deployment.checksum).root
-        return audits_of(headers, read_triggers(self.store, root, read_local(deployment.path)))
+        local = self.local_triggers() if deployment.is_staged else read_local(deployment.path)
+        return audits_of(headers, read_triggers(self.store, root, local))
 
     def _signatures(
         self, deployment: Deployment, origin: Origin | None

@@ -365,6 +365,10 @@ class NewDeployment:
 
 @dataclass(frozen=True, slots=True)
 class BootPlan:
-    """The deployments in the order in which the boot loader shows them; the first is default."""
+    """The deployments in the order in which the boot loader shows them; the first is default.
+
+    `dropped` is what was staged and is not among them.
+    """
 
     deployments: tuple[Deployment | NewDeployment, ...]
+    dropped: Deployment | None = None

@@ -55,7 +55,10 @@ def boot_plan(plan: BootPlan) -> str:
         (f"{'default' if position == 0 else ''}", d.stateroot, d.checksum[:_SHOWN])
         for position, d in enumerate(plan.deployments)
     ]
-    return "\n".join(["Boot order:", *table(rows)])
+    lines = ["Boot order:", *table(rows)]
+    if plan.dropped:
+        lines.append(f"Not {plan.dropped.checksum[:_SHOWN]}, staged, which is dropped.")
+    return "\n".join(lines)
 
 
 def rollback(plan: BootPlan, edits: Sequence[EtcEdit], *, keep_etc: bool) -> str:

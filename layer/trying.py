@@ -29,6 +29,8 @@ def run(host: Host, words: Sequence[str]) -> int:
     merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
     is_booted = merge is not None and merge.is_booted
     etc = Path("/etc") if is_booted else pending.path / "etc"
+    # What is staged gets an /etc of its own at shutdown.
+    new = pending.path / ("usr/etc" if pending.is_staged else "etc")
     _require_command(words[0], pending.path, is_booted=is_booted)
     view = _whole_machine() if is_booted else _deployment_alone(host)
     with host.scratch() as point:
@@ -43,7 +45,7 @@ def run(host: Host, words: Sequence[str]) -> int:
             "--",
             *words,
         ]
-        script = _script(point, etc, pending.path / "etc", bwrap)
+        script = _script(point, etc, new, bwrap)
         return attached(
             ["unshare", "--mount", "--propagation", "slave", "--", "sh", "-euc", script]
         )

@@ -250,6 +250,8 @@ def _pulled(host: Host, origin: Origin, word: str | None = None) -> Iterator[tup
     with ExitStack() as stack:
         if source.remote and not is_root():
             host = replace(host, borrowed=stack.enter_context(borrow(host.store)))
+        elif not host.sysroot.is_locked:
+            host.sysroot.ensure_writable()
         store, remote, ref = host.store, source.remote, source.ref
         host.reporter.step(f"Pulling {source}")
         if not remote:

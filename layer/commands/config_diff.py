@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.errors import LayerError
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -32,5 +33,10 @@ def command(host: Host, number: int | None) -> None:
         merge = bootplan.merge_source(present, host.stateroot)
         assert merge is not None
         chosen = merge
+    if chosen.is_staged:
+        raise LayerError(
+            f"deployment {chosen.index} is staged: its /etc is merged at shutdown",
+            "`layer config-diff` without a number shows what it takes over",
+        )
     for edit in machine_etc.edits(chosen.path):
         click.echo(printable(str(edit)))

@@ -16,18 +16,22 @@ from layer.store.objects import OstreeStore
 
 _LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
 _UNLOCKED_NONE = OSTree.DeploymentUnlockedState.NONE
+# libostree leaves what is staged alone at shutdown while this is there. The version that we
+# know makes the file not itself (ostree-sysroot-deploy.c).
+_LOCKED = Path("/run/ostree/staged-deployment-locked")
+_STAGED = Path("/run/ostree/staged-deployment")
 
 
 class Sysroot:
     """A physical root with an OSTree repository, stateroots and deployments.
 
-    `has_written`: it has changed what boots.
+    `has_written`: it has changed what boots. `is_locked`: by us.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.has_written = False
-        self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+        self.is_locked = False
         if not _is_sysroot(path):
             raise NotFound(
                 f"{path} is not an OSTree sysroot",
@@ -35,8 +39,11 @@ class Sysroot:
             )
         with translated(f"cannot open the sysroot {path}"):
             # Where the machine has booted from OSTree and /sysroot is read-only, a
-            # process of root gets a mount namespace of its own in which it is not.
-            self._sysroot.initialize_with_mount_namespace(None)
+            # process of root gets a mount namespace of its own in which it is not. The object
+            # that makes it holds on to the mounts of the old one, so it is not the one to use.
+            for _ in range(2):
+                self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+                self._sysroot.initialize_with_mount_namespace(None)
             self._sysroot.load(None)
             _, repo = self._sysroot.get_repo(None)
         self.store = OstreeStore.adopt(repo, path / "ostree/repo")
@@ -57,10 +64,18 @@ class Sysroot:
             while not self._try_lock():
                 time.sleep(_LOCK_POLL)
         try:
+            self.is_locked = True
             with translated("cannot read the deployments"):
                 self._sysroot.load_if_changed(None)
             yield
         finally:
+            self.is_locked = False
+            self._sysroot.unlock()
+
+    def ensure_writable(self) -> None:
+        """Lets the repository be written without the lock, where /sysroot is read-only."""
+        # libostree mounts it anew as soon as somebody asks for the lock, given or not.
+        if self._try_lock():
             self._sysroot.unlock()
 
     def deployments(self) -> tuple[Deployment, ...]:
@@ -77,14 +92,38 @@ class Sysroot:
 
     def var(self, stateroot: str) -> Path:
         """The directory that is /var in that stateroot's deployments."""
+        booted = self._sysroot.get_booted_deployment()
+        if booted is not None and booted.get_osname() == stateroot:
+            return Path("/var")  # the same one, writable where /sysroot is not
         return self.path / "ostree/deploy" / stateroot / "var"
 
-    def write(self, plan: BootPlan) -> tuple[Deployment, ...]:
+    @property
+    def is_booted(self) -> bool:
+        """Whether the running machine has booted one of its deployments."""
+        return self._sysroot.get_booted_deployment() is not None
+
+    @property
+    def is_finalization_locked(self) -> bool:
+        """Whether the staged deployment, if there is one, stays so at shutdown."""
+        return self._sysroot.get_staged_deployment() is not None and _LOCKED.exists()
+
+    def write(self, plan: BootPlan, *, lock_finalization: bool = False) -> tuple[Deployment, ...]:
         """Makes the new deployments and then, in one step, the boot entries; no clean-up.
 
         The single act of this program that changes what boots. Until its last
         step the machine boots as before, and that step is not interrupted.
+
+        On a booted machine a new default is staged instead: /etc is merged and the boot
+        entries are written at shutdown, unless `lock_finalization`. libostree then keeps of its
+        stateroot what is booted, merged from or pinned.
         """
+        new = plan.deployments[0] if plan.deployments else None
+        if isinstance(new, NewDeployment) and self.is_booted:
+            with translated("cannot stage"), self._unmade_on_failure(plan):
+                self._stage(new, lock_finalization=lock_finalization)
+            return self.deployments()
+        if lock_finalization:
+            raise StoreError(f"{self.path} has not booted: nothing is left to finalize at shutdown")
         current = self._sysroot.get_deployments()
         with translated("cannot deploy"), self._unmade_on_failure(plan):
             with interruptible() as cancellable:
@@ -101,6 +140,10 @@ class Sysroot:
                 self.has_written = True
                 self._sysroot.load(None)
         return self.deployments()
+
+    def unlock_finalization(self) -> None:
+        """The staged deployment is finalized at the next shutdown after all."""
+        _LOCKED.unlink(missing_ok=True)
 
     def pin(self, deployment: Deployment, *, is_pinned: bool) -> None:
         """Keeps a deployment from being removed, or lets it be; boot entries stay as they are."""
@@ -124,9 +167,29 @@ class Sysroot:
                     self._sysroot.prepare_cleanup(None)
             raise
 
+    def _stage(self, new: NewDeployment, *, lock_finalization: bool) -> None:
+        merge = None if new.merge is None else self._sysroot.get_deployments()[new.merge.index]
+        was_locked, before = _LOCKED.exists(), _identity(_STAGED)
+        if lock_finalization:
+            # Beforehand, so that a shutdown cannot come between.
+            _LOCKED.parent.mkdir(exist_ok=True)
+            _LOCKED.touch()
+        try:
+            with interruptible() as cancellable:
+                arguments = list(new.kernel_arguments)
+                self._sysroot.stage_tree(
+                    new.stateroot, new.checksum, _keyfile(new.origin), merge, arguments, cancellable
+                )
+        finally:
+            with uninterrupted():
+                self.has_written = _identity(_STAGED) != before
+                is_locked = lock_finalization if self.has_written else was_locked
+                if not is_locked:
+                    _LOCKED.unlink(missing_ok=True)
+                self._sysroot.load(None)
+
     def _deploy(self, new: NewDeployment, current: list[Any], cancellable: Any) -> Any:
-        origin = GLib.KeyFile()
-        origin.load_from_data(new.origin, len(new.origin.encode()), GLib.KeyFileFlags.NONE)
+        origin = _keyfile(new.origin)
         merge = None if new.merge is None else current[new.merge.index]
         _, deployment = self._sysroot.deploy_tree(
             new.stateroot, new.checksum, origin, merge, list(new.kernel_arguments), cancellable
@@ -155,6 +218,21 @@ class Sysroot:
         with translated(f"cannot lock {self.path}"):
             _, acquired = self._sysroot.try_lock()
         return bool(acquired)
+
+
+def _keyfile(text: str) -> Any:
+    keyfile = GLib.KeyFile()
+    keyfile.load_from_data(text, len(text.encode()), GLib.KeyFileFlags.NONE)
+    return keyfile
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What differs as soon as a file has been written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _is_sysroot(path: Path) -> bool:

@@ -1,0 +1,149 @@
+"""On a booted machine a change is staged, and made at shutdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.booted import Booted
+from tests.world import STATEROOT, Machine, World, base_packages, ostree, remove
+
+
+@pytest.fixture
+def booted(machine: Machine, tmp_path: Path) -> Booted:
+    """A booted machine on the tiny base, /sysroot read-only."""
+    return Booted(machine, tmp_path / "booted")
+
+
+def install(booted: Booted, *words: str) -> None:
+    """As root of the booted machine."""
+    booted.layer("install", "-y", *words, repositories=True)
+
+
+def listed(booted: Booted) -> list[dict[str, Any]]:
+    """What `status --json` says there."""
+    entries: list[dict[str, Any]] = json.loads(booted.layer("status", "--json").stdout)[
+        "deployments"
+    ]
+    return entries
+
+
+def test_an_install_is_staged_and_made_at_shutdown(booted: Booted) -> None:
+    before = booted.deployments()
+    install(booted, "web")
+    staged, running = listed(booted)
+    assert (staged["staged"], staged["booted"], staged["packages"]) == (True, False, ["web"])
+    assert (running["staged"], running["booted"]) == (False, True)
+    assert "(staged)" in booted.run("ostree", "admin", "status").stdout
+    assert booted.deployments() == before  # a crash now boots what ran
+    booted.reboot()
+    new, old = listed(booted)
+    assert (new["checksum"], new["booted"], new["staged"]) == (staged["checksum"], True, False)
+    assert old["checksum"] == running["checksum"]
+    assert (booted.deployment.path / "usr/bin/web").exists()
+    assert ostree("fsck", f"--repo={booted.machine.path}/ostree/repo").endswith("found.\n")
+
+
+@pytest.mark.parametrize("is_readonly", [True, False], ids=["sysroot-ro", "sysroot-rw"])
+def test_what_is_edited_in_etc_until_shutdown_is_there_afterwards(
+    machine: Machine, tmp_path: Path, is_readonly: bool
+) -> None:
+    booted = Booted(machine, tmp_path / "booted", is_readonly=is_readonly)
+    (booted.etc / "tiny.conf").write_text("edited before\n")
+    install(booted, "daemon")
+    (booted.etc / "hostname").write_text("edited after\n")
+    booted.reboot()
+    assert (booted.etc / "tiny.conf").read_text() == "edited before\n"
+    assert (booted.etc / "hostname").read_text() == "edited after\n"
+    assert (booted.etc / "daemon.conf").read_text() == "setting=1\n"
+
+
+def test_a_second_change_builds_on_what_is_staged_and_takes_its_place(booted: Booted) -> None:
+    install(booted, "web")
+    install(booted, "apple")
+    booted.layer("uninstall", "-y", "web")
+    booted.layer("kargs", "-y", "--append=debug")
+    staged, running = listed(booted)
+    assert (staged["packages"], running["booted"]) == (["apple"], True)
+    booted.reboot()
+    assert booted.machine.layered() == ["apple", "libseed"]
+    assert "debug" in booted.deployment.kernel_arguments
+    # The same commit as on a machine that never booted.
+    assert booted.deployment.checksum == listed(booted)[0]["checksum"]
+
+
+def test_what_is_queued_can_be_dropped(booted: Booted) -> None:
+    install(booted, "web")
+    booted.layer("cleanup", "-p")
+    assert [entry["booted"] for entry in listed(booted)] == [True]
+    assert booted.shut_down() == ""
+    booted.boot()
+    assert booted.machine.layered() == []
+
+
+def test_a_rollback_drops_what_is_staged(booted: Booted) -> None:
+    install(booted, "web")
+    shown = booted.layer("rollback", "-y").stdout
+    assert "staged, which is dropped" in shown
+    assert [entry["booted"] for entry in listed(booted)] == [True]
+
+
+def test_etc_is_carried_along_by_a_rollback_till_shutdown(booted: Booted) -> None:
+    install(booted, "web")
+    booted.reboot()
+    (booted.etc / "tiny.conf").write_text("before\n")
+    booted.layer("rollback", "-y", "--keep-etc")
+    assert listed(booted)[0]["staged"]
+    (booted.etc / "hostname").write_text("after\n")
+    booted.reboot()
+    assert booted.machine.layered() == []
+    assert (booted.etc / "tiny.conf").read_text() == "before\n"
+    assert (booted.etc / "hostname").read_text() == "after\n"
+    # What was left is still there to go back to.
+    assert listed(booted)[1]["packages"] == ["web"]
+
+
+def test_a_failure_leaves_what_is_staged(booted: Booted) -> None:
+    install(booted, "web")
+    staged = listed(booted)[0]
+    failed = booted.layer("install", "-y", "clash-a", "clash-b", repositories=True, status=1)
+    assert "/usr/share/clash" in failed.stderr
+    assert listed(booted)[0] == staged
+    booted.reboot()
+    assert booted.machine.layered() == ["web"]
+
+
+def test_the_machines_settings_hold_while_something_is_staged(booted: Booted) -> None:
+    install(booted, "web")
+    folder = booted.etc / "layer"
+    folder.mkdir()
+    (folder / "layer.toml").write_text("scriptlets = 1\n")
+    assert "layer.toml" in booted.layer("install", "-n", "pear", repositories=True, status=1).stderr
+
+
+def test_config_diff_says_that_a_staged_deployment_has_no_etc_yet(booted: Booted) -> None:
+    install(booted, "web")
+    (booted.etc / "tiny.conf").write_text("edited\n")
+    assert booted.layer("config-diff").stdout == "M /etc/tiny.conf\n"
+    failed = booted.layer("config-diff", "0", status=1).stderr
+    assert failed.startswith("error: deployment 0 is staged: its /etc is merged at shutdown")
+    assert listed(booted)[0]["osname"] == STATEROOT
+
+
+def test_a_newer_base_is_shown_and_staged(own_world: World, tmp_path: Path) -> None:
+    booted = Booted(own_world.machine(tmp_path / "machine"), tmp_path / "booted")
+    install(booted, "web")
+    booted.reboot()
+    own_world.publish(*base_packages("2"))
+    newer = own_world.compose()
+    booted.layer("upgrade", "--check", repositories=True)
+    assert "version 2" in booted.layer("upgrade", "-n", repositories=True).stdout
+    booted.layer("upgrade", "-y", repositories=True)
+    booted.reboot()
+    new, old = listed(booted)
+    assert (new["base-checksum"], new["packages"]) == (newer.checksum, ["web"])
+    assert old["packages"] == ["web"]
+    remove([tmp_path / "machine"])
