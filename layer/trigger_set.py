@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import os
 import stat
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -180,12 +179,17 @@ def _listed(file: TriggerFile, last: TriggerFile, triggers: Mapping[str, Trigger
     return ListedTrigger(file, State.MASKED if last.text is None else State.OVERRIDDEN)
 
 
-def packaged_directory() -> Path:
-    """`triggers/` of a checkout, else `share/layer/triggers` of the installation."""
-    checkout = Path(__file__).parent.parent / "triggers"
+def packaged_directory(module: Path = Path(__file__)) -> Path:
+    """`triggers/` of a checkout, else `share/layer/triggers` of what it is installed under.
+
+    The prefix is found from where this module lies: what sysconfig says of it is, on Debian,
+    /usr/local for packages, too.
+    """
+    checkout = module.parent.parent / "triggers"
     if checkout.is_dir():
         return checkout
-    return Path(sysconfig.get_path("data")) / "share/layer/triggers"
+    places = [folder / "share/layer/triggers" for folder in module.parents]
+    return next((place for place in places if place.is_dir()), places[-1])
 
 
 def _packaged() -> Sequence[TriggerFile]:

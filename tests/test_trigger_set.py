@@ -9,7 +9,7 @@ import pytest
 from layer.errors import TriggerFailed
 from layer.lock import read_record
 from layer.store.objects import OstreeStore
-from layer.trigger_set import State, read_local, read_trigger_set
+from layer.trigger_set import State, packaged_directory, read_local, read_trigger_set
 from testdata.distro.tiny import FileSpec, tiny_rpm
 from testdata.triggers.hosttree import Entry, link, make, text
 from tests.cli import do, extra_repository
@@ -66,6 +66,23 @@ def store(tmp_path: Path) -> OstreeStore:
 
 VENDOR = "usr/share/layer/triggers.d"
 LOCAL = "usr/etc/layer/triggers.d"
+
+
+@pytest.mark.parametrize(
+    ("modules", "there", "found"),
+    [
+        ("usr/lib/python3/dist-packages", ["usr", "usr/local"], "usr"),
+        ("usr/local/lib/python3.11/dist-packages", ["usr", "usr/local"], "usr/local"),
+        ("venv/lib/python3.11/site-packages", ["venv", "usr"], "venv"),
+    ],
+)
+def test_the_programs_own_triggers_lie_under_the_prefix_it_is_installed_in(
+    tmp_path: Path, modules: str, there: list[str], found: str
+) -> None:
+    for prefix in there:
+        (tmp_path / prefix / "share/layer/triggers").mkdir(parents=True)
+    module = tmp_path / modules / "layer/trigger_set.py"
+    assert packaged_directory(module) == tmp_path / found / "share/layer/triggers"
 
 
 def test_etc_overrides_the_tree_which_overrides_the_program(store: OstreeStore) -> None:
