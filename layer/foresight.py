@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layer import initramfs
 from layer.audit.judge import audit_package, coverage
 from layer.audit.verdict import Audit
 from layer.documentation import placed_without_documentation
 from layer.errors import PackageRefused
 from layer.headers import list_packages, writes_to_list
 from layer.layout import Placement, place, tmpfiles_path
+from layer.lock import DEFAULTS, TreeOptions
 from layer.model import Commit, PackageHeader, TreeDiff
 from layer.packages import PackageDiff, diff
 from layer.paths import tree_paths
@@ -46,10 +48,14 @@ def will_fire(
     headers: Sequence[PackageHeader],
     placements: Sequence[Placement],
     triggers: Sequence[Trigger],
+    options: TreeOptions = DEFAULTS,
 ) -> tuple[str, ...]:
-    """The names of the triggers that the packages' files fire."""
+    """The names of the triggers that the packages' files fire, or that the options ask for."""
     found = firings(store, base, headers, placements, triggers)
-    return tuple(trigger.name for trigger, _ in found)
+    names = {trigger.name for trigger, _ in found}
+    if options.regenerate_initramfs:
+        names.add(initramfs.TRIGGER)
+    return tuple(trigger.name for trigger in triggers if trigger.name in names)
 
 
 def firings(

@@ -30,9 +30,15 @@ LAYER = "layer"  # as the writer of files that come from no package and no trigg
 
 @dataclass(frozen=True, slots=True)
 class TreeOptions:
-    """What a tree is to have of its packages; `documentation`: the files that are marked %doc."""
+    """What a tree is to have of its packages, and what is made of them.
+
+    `documentation`: the files that are marked %doc. `regenerate_initramfs`: the initramfs is
+    made anew, by dracut with `initramfs_arguments`.
+    """
 
     documentation: bool = True
+    regenerate_initramfs: bool = False
+    initramfs_arguments: tuple[str, ...] = ()
 
 
 DEFAULTS = TreeOptions()
@@ -101,7 +107,9 @@ def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
         "layer.ids": canonical(dict(lock.ids)),
         "layer.triggers": lock.triggers,
         "layer.tools": canonical(dict(lock.tools)),
-        "layer.options": canonical({} if lock.options == DEFAULTS else asdict(lock.options)),
+        "layer.options": canonical(
+            {k: v for k, v in asdict(lock.options).items() if v != getattr(DEFAULTS, k)}
+        ),
         "layer.trigger-runs": canonical([_run(run) for run in record.runs]),
         "layer.written": canonical(dict(record.written)),
     }
@@ -114,14 +122,18 @@ def canonical(value: Mapping[str, Any] | Sequence[Any]) -> str:
 
 def _options(commit: Commit) -> TreeOptions:
     values = _json(commit, "layer.options", {})
-    unknown = sorted(values.keys() - {"documentation"})
+    unknown = sorted(values.keys() - asdict(DEFAULTS).keys())
     if unknown:
         raise InvalidInput(
             f"commit {commit.checksum} has options that this version does not know: "
             f"{', '.join(unknown)}",
             "a newer version of layer made it; use that one",
         )
-    return TreeOptions(documentation=bool(values.get("documentation", True)))
+    return TreeOptions(
+        documentation=bool(values.get("documentation", True)),
+        regenerate_initramfs=bool(values.get("regenerate_initramfs", False)),
+        initramfs_arguments=tuple(values.get("initramfs_arguments", ())),
+    )
 
 
 def _run(run: TriggerRun) -> dict[str, Any]:

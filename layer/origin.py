@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from layer import initramfs
 from layer.errors import InvalidInput
 from layer.lock import DEFAULTS, TreeOptions
 from layer.model import Request, RequestKind
 
 SCHEMA = 1
 _LIST_ITEM = re.compile(r"((?:[^;\\]|\\.)*);?")
+_ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r"}
 # The keys that this module writes itself; all others pass through untouched.
 _OURS = {
     ("origin", "refspec"),
@@ -29,6 +31,11 @@ _OURS = {
     ("layer", "requested-provides"),
     ("layer", "documentation"),
     ("layer", "accepted-scriptlets"),
+}
+# These too, where they mean anything; where they are off, they are kept as they are.
+_INITRAMFS = {
+    (initramfs.SECTION, initramfs.REGENERATE),
+    (initramfs.SECTION, initramfs.ARGUMENTS),
 }
 # What holds for one deployment alone, such as its pin: libostree drops it from each new one.
 _TRANSIENT = "libostree-transient"
@@ -97,6 +104,7 @@ def parse_origin(text: str) -> Origin:
             "the origin file names no base that this version knows",
             "it needs refspec= or baserefspec= under [origin]",
         )
+    ours = _OURS | (_INITRAMFS if initramfs.is_enabled(values) else set())
     provides = set(_split(values.get(("layer", "requested-provides"), "")))
     requests = {
         Request(_kind(item, provides), item)
@@ -109,7 +117,7 @@ def parse_origin(text: str) -> Origin:
         options=_options(values),
         accepted=_accepted(values),
         foreign=tuple(
-            (s, k, v) for (s, k), v in values.items() if (s, k) not in _OURS and s != _TRANSIENT
+            (s, k, v) for (s, k), v in values.items() if (s, k) not in ours and s != _TRANSIENT
         ),
     )
 
@@ -119,8 +127,8 @@ def format_origin(origin: Origin) -> str:
     keyfile = _parser()
     for section, key, value in origin.foreign:
         _set(keyfile, section, key, value)
-    key = "baserefspec" if origin.requests else "refspec"
-    _set(keyfile, "origin", key, str(origin.base))
+    is_local = bool(origin.requests) or origin.options.regenerate_initramfs
+    _set(keyfile, "origin", "baserefspec" if is_local else "refspec", str(origin.base))
     if origin.override_commit:
         _set(keyfile, "origin", "override-commit", origin.override_commit)
     if origin.requests:
@@ -129,6 +137,11 @@ def format_origin(origin: Origin) -> str:
         _set(keyfile, "layer", "schema", str(SCHEMA))
     if not origin.options.documentation:
         _set(keyfile, "layer", "documentation", "false")
+    if origin.options.regenerate_initramfs:
+        _set(keyfile, initramfs.SECTION, initramfs.REGENERATE, "true")
+        if origin.options.initramfs_arguments:
+            arguments = "".join(_item(a) for a in origin.options.initramfs_arguments)
+            _set(keyfile, initramfs.SECTION, initramfs.ARGUMENTS, arguments)
     if origin.accepted:
         accepted = (f"{name}:{digest}" for name, digest in origin.accepted)
         _set(keyfile, "layer", "accepted-scriptlets", _join(accepted))
@@ -152,7 +165,10 @@ def without_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
 
 def with_options(origin: Origin, options: TreeOptions) -> Origin:
     """The origin with these options for all that is layered."""
-    return replace(origin, options=options)
+    foreign = origin.foreign
+    if options.regenerate_initramfs:  # what stood there while it was off is replaced
+        foreign = tuple(row for row in foreign if row[:2] not in _INITRAMFS)
+    return replace(origin, options=options, foreign=foreign)
 
 
 def with_accepted(origin: Origin, accepted: Iterable[tuple[str, str]]) -> Origin:
@@ -186,7 +202,11 @@ def _options(values: Mapping[tuple[str, str], str]) -> TreeOptions:
         raise InvalidInput(
             f"the origin file says documentation={documentation}; it is true or false"
         )
-    return TreeOptions(documentation=documentation == "true")
+    options = TreeOptions(documentation=documentation == "true")
+    if not initramfs.is_enabled(values):
+        return options
+    arguments = _split(values.get((initramfs.SECTION, initramfs.ARGUMENTS), ""))
+    return replace(options, regenerate_initramfs=True, initramfs_arguments=tuple(arguments))
 
 
 def _accepted(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
@@ -230,8 +250,21 @@ def _set(keyfile: configparser.ConfigParser, section: str, key: str, value: str)
 def _split(text: str) -> list[str]:
     """A keyfile list: items end with `;`, and `\\;` is a semicolon (GKeyFile)."""
     items = (m[1] for m in _LIST_ITEM.finditer(text))
-    return [re.sub(r"\\(.)", r"\1", item) for item in items if item]
+    return [
+        re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), item)
+        for item in items
+        if item
+    ]
 
 
 def _join(items: Iterable[str]) -> str:
-    return "".join(item.replace("\\", "\\\\").replace(";", "\\;") + ";" for item in sorted(items))
+    return "".join(_item(item) for item in sorted(items))
+
+
+def _item(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace(";", "\\;")
+    for letter, character in _ESCAPED.items():
+        if letter != "s":
+            text = text.replace(character, f"\\{letter}")
+    # Spaces that begin a value would be taken for the keyfile's own.
+    return (f"\\s{text[1:]}" if text.startswith(" ") else text) + ";"

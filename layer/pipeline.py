@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from layer import accounts, assembly, ids
+from layer import accounts, assembly, ids, kernels
 from layer.audit.verdict import Rewrites
 from layer.bootunits import add_boot_units
 from layer.copies import REFS as COPIES
@@ -24,7 +24,7 @@ from layer.report import Reporter
 from layer.rewriting import link, read_rewrites, rewritten
 from layer.rpmfile.database import tool_versions
 from layer.rpmfile.states import FileStates
-from layer.running import SandboxOptions, run_triggers
+from layer.running import SandboxOptions, TriggerOutcome, run_triggers
 from layer.store.contract import ObjectStore
 from layer.triggers.format import Trigger
 from layer.triggers.order import digest, split_at_owners
@@ -120,6 +120,7 @@ def assemble(
     copies = Copies.open(store)
     grown = _grow(store, base, packages, copies, previous_ids, tree_options)
     triggers = triggers_of(grown.tree)
+    demand = kernels.demand_of(store, grown.tree, tree_options, triggers)
     before_owners, after_owners = split_at_owners(triggers)
     fire = partial(
         run_triggers,
@@ -129,13 +130,15 @@ def assemble(
         epoch=TRIGGER_EPOCH,
         reporter=reporter,
         options=workshop.options,
+        demand=demand,
     )
-    early = _folder(workshop.scratch, "early")
-    first = fire(tree=grown.tree, triggers=before_owners, scratch=early)
+    first = fire(
+        tree=grown.tree, triggers=before_owners, scratch=_folder(workshop.scratch, "early")
+    )
     tree, shared = accounts.share_accounts(store, base, first.tree)
     owned = accounts.resolve_owners(store, tree, grown.packages, copies)
-    late = _folder(workshop.scratch, "late")
-    second = fire(tree=owned, triggers=after_owners, scratch=late)
+    second = fire(tree=owned, triggers=after_owners, scratch=_folder(workshop.scratch, "late"))
+    kernels.check_made(demand, (first, second))
     # No /etc of a machine is older than the base's own: only layers need the units.
     tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
     reporter.step("Writing the rpm database")
@@ -149,11 +152,8 @@ def assemble(
         without_documentation=not tree_options.documentation,
     )
     tree, more = finish(tree) if finish else (tree, ())
-    ours = [*grown.written, *shared, *units, *database, *more]
-    written = {**dict(first.written), **dict(second.written), **dict.fromkeys(ours, LAYER)}
-    record = Record((*first.runs, *second.runs), tuple(sorted(written.items())))
-    labels = _folder(workshop.scratch, "labels")
-    tree = label(store, before or base, tree, copies, labels)
+    record = _record((first, second), [*grown.written, *shared, *units, *database, *more])
+    tree = label(store, before or base, tree, copies, _folder(workshop.scratch, "labels"))
     lock = replace(_lock(grown.packages, grown.exceptions, triggers), options=tree_options)
     return Assembled(tree, lock, record, grown.notes, copies.write())
 
@@ -241,6 +241,12 @@ def _lock(
         triggers=digest(triggers),
         tools=tuple(sorted(tool_versions().items())),
     )
+
+
+def _record(outcomes: Sequence[TriggerOutcome], ours: Sequence[str]) -> Record:
+    written = {path: writer for outcome in outcomes for path, writer in outcome.written}
+    runs = tuple(run for outcome in outcomes for run in outcome.runs)
+    return Record(runs, tuple(sorted({**written, **dict.fromkeys(ours, LAYER)}.items())))
 
 
 def _folder(scratch: Path, name: str) -> Path:

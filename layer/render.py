@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Sequence
 
-from layer import consent
+from layer import consent, initramfs
 from layer.audit.verdict import Audit, Mode, Verdict
 from layer.change import Change, EtcEdit
 from layer.lock import DEFAULTS
@@ -29,6 +29,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         _base_packages(item, is_whole=is_whole),
         _kernel_arguments(item),
         _documentation(item),
+        _initramfs(item),
         _requests(item),
         _packages(item),
         _removed(item),
@@ -167,10 +168,15 @@ def _kernel_arguments(item: Change) -> list[str]:
 
 def _documentation(item: Change) -> list[str]:
     before = item.before.options if item.before else DEFAULTS
-    if before == item.after.options:
+    if before.documentation == item.after.options.documentation:
         return []
     what = "comes with" if item.after.options.documentation else "comes without"
     return [f"What is layered {what} documentation from now on."]
+
+
+def _initramfs(item: Change) -> list[str]:
+    before = item.before.options if item.before else DEFAULTS
+    return initramfs.plan_lines(before, item.after.options)
 
 
 def _version(version: object) -> str:
@@ -376,6 +382,7 @@ def _state(state: DeploymentState) -> list[str]:
         rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
     if state.origin and not state.origin.options.documentation:
         rows.append(("Documentation", "left out of what is layered"))
+    rows += initramfs.status_rows(state.origin.options) if state.origin else []
     if state.lines_not_run:
         rows.append(("Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"))
     if deployment.is_unlocked:

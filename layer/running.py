@@ -28,7 +28,7 @@ from layer.store.trees import TreeEditor, diff, empty_tree, files_of, lookup
 from layer.trigger_inputs import Moment, Program, find_program, key_of
 from layer.triggers.format import Trigger
 from layer.triggers.globs import bind
-from layer.triggers.match import Firing, Job, fires, jobs
+from layer.triggers.match import Demand, Firing, Job, fires_on_demand, jobs, on_demand
 
 __all__ = ["SandboxOptions", "TriggerOutcome", "run_triggers"]
 
@@ -56,8 +56,11 @@ def run_triggers(
     scratch: Path,
     reporter: Reporter = SILENT,
     options: SandboxOptions | None = None,
+    demand: Demand | None = None,
 ) -> TriggerOutcome:
     """Runs, in their order, the triggers that the difference from `before` to `tree` fires.
+
+    And the one that is on `demand`, whatever differs.
 
     Must be called inside a transaction of the store. `scratch` is an empty
     directory on the store's filesystem that the caller removes; after a
@@ -69,8 +72,10 @@ def run_triggers(
     writers: dict[str, str] = {}
     runs: list[TriggerRun] = []
     with _Bench(store, near, scratch, options) as bench:
-        for trigger, firing in [(trigger, fires(trigger, difference)) for trigger in triggers]:
-            for job in jobs_in(store, tree, trigger, firing):
+        firings = [(t, fires_on_demand(t, difference, demand)) for t in triggers]
+        for trigger, firing in firings:
+            for planned in jobs_in(store, tree, trigger, firing):
+                job = on_demand(trigger, planned, demand)
                 program = find_program(store, tree, trigger)
                 moment = Moment(before, tree, tuple(sorted(changed)))
                 key = key_of(store, trigger, job, program, moment, epoch=epoch)

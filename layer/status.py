@@ -115,11 +115,13 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "base-removals": [],
         "base-local-replacements": [],
         "base-commit-meta": dict(state.base.metadata),
-        "regenerate-initramfs": False,
+        "regenerate-initramfs": bool(state.origin and state.origin.options.regenerate_initramfs),
         "scriptlet-lines-not-run": state.lines_not_run,
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)
+        if state.origin.options.regenerate_initramfs:
+            entry["initramfs-args"] = list(state.origin.options.initramfs_arguments)
         entry["gpg-enabled"] = state.signatures is not None
     if state.signatures is not None:
         entry["signatures"] = [list(astuple(signature)) for signature in state.signatures]

@@ -28,6 +28,7 @@ from layer.foresight import (
 )
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
+from layer.initramfs import check_arguments
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
 from layer.model import (
@@ -137,6 +138,7 @@ def prepare(
         host.store, base, [(h, p.files) for h, p in zip(headers, placements, strict=True)]
     )
     triggers = host.triggers(base.root)
+    check_arguments(after.options)
     audits = audits_of(headers, triggers)
     pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
     policy = host.options.scriptlets or host.settings().scriptlets
@@ -161,7 +163,7 @@ def prepare(
         audits=audits,
         unmade=unmade_links(host.store, base, audits, placements),
         to_fetch=tuple(to_fetch),
-        triggers=will_fire(host.store, base, headers, placements, triggers),
+        triggers=will_fire(host.store, base, headers, placements, triggers, after.options),
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
         kernel_arguments=(
@@ -326,7 +328,7 @@ def _commit(host: Host, change: Change) -> str:
     store = host.store
     packages = [find_package(store, p.checksum) for p in packages_of(change.resolution)]
     with host.scratch() as scratch, store.transaction():
-        if not packages:
+        if not packages and not change.after.options.regenerate_initramfs:
             pipeline.keep(store, change.base.checksum, change.base.checksum)
             return change.base.checksum
         workshop = pipeline.Workshop(host.near(change.base), scratch, host.options.sandbox)

@@ -50,6 +50,7 @@ ROWS = {
         "consent",
         "alternatives",
         "kernel_arguments",
+        "initramfs",
         "contexts",
         "multilib",
         "tracing",
@@ -72,6 +73,7 @@ ROWS = {
         "contests",
         "documentation",
         "assembly",
+        "kernels",
         "overlay",
         "circumstances",
         "running",
@@ -92,6 +94,7 @@ ROWS = {
         "auditing",
         "verifying",
         "firings",
+        "early_boot",
     ),
     "face": ("commands", "__main__"),
 }

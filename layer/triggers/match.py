@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layer.model import TreeDiff
 from layer.triggers.format import PLACEHOLDER, Trigger, placeholders
@@ -21,6 +21,15 @@ class Firing:
     """Why a trigger fires: the paths that matched, sorted, each with what it captured."""
 
     matches: tuple[tuple[str, Binding], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A trigger that is to run as if these paths had changed, with words after its own command."""
+
+    trigger: str
+    paths: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,20 @@ def fires(trigger: Trigger, diff: TreeDiff) -> Firing | None:
         if change in trigger.on:
             matches |= _matches(trigger, paths)
     return Firing(tuple(sorted(matches.items()))) if matches else None
+
+
+def fires_on_demand(trigger: Trigger, diff: TreeDiff, demand: Demand | None) -> Firing | None:
+    """The same, where the demanded trigger finds the demanded paths changed."""
+    if demand is None or demand.trigger != trigger.name:
+        return fires(trigger, diff)
+    return fires(trigger, replace(diff, changed=(*diff.changed, *demand.paths)))
+
+
+def on_demand(trigger: Trigger, job: Job, demand: Demand | None) -> Job:
+    """The job with the demanded words after each of its commands."""
+    if demand is None or demand.trigger != trigger.name:
+        return job
+    return replace(job, commands=tuple((*c, *demand.arguments) for c in job.commands))
 
 
 def is_excluded(trigger: Trigger, path: str) -> bool:
