@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from layer import bootplan
+from layer import bootplan, standing
 from layer.audit.verdict import Audit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.foresight import audits_of
@@ -212,14 +212,18 @@ class Host:
         requests = origin.requests if origin else ()
         headers = self._headers(lock)
         active = tuple(r for r in requests if any(fulfils(h, r) for h in headers))
+        wanted = origin.wanted if origin else ()
+        inactive = tuple(r for r in wanted if r not in active)
+        base = self.base_commit(deployment)
         return DeploymentState(
             deployment=deployment,
             origin=origin,
             commit=self.store.read_commit(deployment.checksum),
-            base=self.base_commit(deployment),
+            base=base,
             lock=lock,
             active=active,
-            inactive=tuple(r for r in requests if r not in active),
+            inactive=inactive,
+            reasons=standing.reasons(self.store, base, inactive),
             problem=problem,
             signatures=self._signatures(deployment, origin),
             lines_not_run=sum(len(audit.unknown) for audit in self._audits(deployment, headers)),

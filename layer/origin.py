@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ _OURS = {
     ("layer", "requested-provides"),
     ("layer", "documentation"),
     ("layer", "accepted-scriptlets"),
+    ("layer", "left-out"),
 }
 # These too, where they mean anything; where they are off, they are kept as they are.
 _INITRAMFS = {
@@ -67,8 +69,9 @@ class Origin:
 
     `override_commit` pins the base to one commit of its ref. `options` hold for what
     is layered. `accepted` are names of packages, each with the digest of the scriptlets
-    whose lines the user agreed not to run; sorted. `foreign` are the sections, keys and
-    values of other tools.
+    whose lines the user agreed not to run; sorted. `left_out` are requests, each with the
+    reason, that did not fit this base and that the next upgrade tries anew; sorted.
+    `foreign` are the sections, keys and values of other tools.
     """
 
     base: BaseSource
@@ -76,7 +79,14 @@ class Origin:
     override_commit: str = ""
     options: TreeOptions = DEFAULTS
     accepted: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
     foreign: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def wanted(self) -> tuple[Request, ...]:
+        """The requests that are not left out."""
+        skipped = {text for text, _ in self.left_out}
+        return tuple(request for request in self.requests if request.text not in skipped)
 
 
 def parse_source(text: str) -> BaseSource:
@@ -116,6 +126,7 @@ def parse_origin(text: str) -> Origin:
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
         accepted=_accepted(values),
+        left_out=_left_out(values),
         foreign=tuple(
             (s, k, v) for (s, k), v in values.items() if (s, k) not in ours and s != _TRANSIENT
         ),
@@ -133,34 +144,39 @@ def format_origin(origin: Origin) -> str:
         _set(keyfile, "origin", "override-commit", origin.override_commit)
     if origin.requests:
         _set(keyfile, "packages", "requested", _join(r.text for r in origin.requests))
-    if origin.requests or not origin.options.documentation:
-        _set(keyfile, "layer", "schema", str(SCHEMA))
-    if not origin.options.documentation:
-        _set(keyfile, "layer", "documentation", "false")
     if origin.options.regenerate_initramfs:
         _set(keyfile, initramfs.SECTION, initramfs.REGENERATE, "true")
         if origin.options.initramfs_arguments:
             arguments = "".join(_item(a) for a in origin.options.initramfs_arguments)
             _set(keyfile, initramfs.SECTION, initramfs.ARGUMENTS, arguments)
-    if origin.accepted:
-        accepted = (f"{name}:{digest}" for name, digest in origin.accepted)
-        _set(keyfile, "layer", "accepted-scriptlets", _join(accepted))
-    provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
-    if provides:
-        _set(keyfile, "layer", "requested-provides", _join(provides))
+    _set_layer(keyfile, origin)
     out = io.StringIO()
     keyfile.write(out, space_around_delimiters=False)
     return out.getvalue()
 
 
 def with_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
-    """The origin that asks for these too."""
-    return replace(origin, requests=_sorted({*origin.requests, *requests}))
+    """The origin that asks for these too; one that was left out is tried again."""
+    requests = tuple(requests)
+    texts = {request.text for request in requests}
+    left_out = tuple(pair for pair in origin.left_out if pair[0] not in texts)
+    return replace(origin, requests=_sorted({*origin.requests, *requests}), left_out=left_out)
 
 
 def without_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
     """The origin that no longer asks for these; what others asked for stays."""
-    return replace(origin, requests=_sorted(set(origin.requests) - set(requests)))
+    kept = _sorted(set(origin.requests) - set(requests))
+    texts = {request.text for request in kept}
+    return replace(
+        origin,
+        requests=kept,
+        left_out=tuple(pair for pair in origin.left_out if pair[0] in texts),
+    )
+
+
+def with_left_out(origin: Origin, left_out: Iterable[tuple[str, str]]) -> Origin:
+    """The origin that goes without these requests, each with the reason, and without no others."""
+    return replace(origin, left_out=tuple(sorted(left_out)))
 
 
 def with_options(origin: Origin, options: TreeOptions) -> Origin:
@@ -178,7 +194,22 @@ def with_accepted(origin: Origin, accepted: Iterable[tuple[str, str]]) -> Origin
 
 def pristine(origin: Origin) -> Origin:
     """The origin of the base alone."""
-    return replace(origin, requests=(), options=DEFAULTS, accepted=())
+    return replace(origin, requests=(), options=DEFAULTS, accepted=(), left_out=())
+
+
+def _set_layer(keyfile: configparser.ConfigParser, origin: Origin) -> None:
+    if origin.requests or not origin.options.documentation:
+        _set(keyfile, "layer", "schema", str(SCHEMA))
+    if not origin.options.documentation:
+        _set(keyfile, "layer", "documentation", "false")
+    if origin.accepted:
+        accepted = (f"{name}:{digest}" for name, digest in origin.accepted)
+        _set(keyfile, "layer", "accepted-scriptlets", _join(accepted))
+    if origin.left_out:
+        _set(keyfile, "layer", "left-out", json.dumps(dict(origin.left_out), sort_keys=True))
+    provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
+    if provides:
+        _set(keyfile, "layer", "requested-provides", _join(provides))
 
 
 def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
@@ -219,6 +250,17 @@ def _accepted(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], .
             )
         found.append((name, digest))
     return tuple(sorted(found))
+
+
+def _left_out(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
+    text = values.get(("layer", "left-out"), "{}")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"the origin file says left-out={text}: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(why, str) for why in found.values()):
+        raise InvalidInput(f"the origin file says left-out={text}; it is an object of texts")
+    return tuple(sorted(found.items()))
 
 
 def _kind(text: str, provides: set[str]) -> RequestKind:

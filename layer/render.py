@@ -12,8 +12,7 @@ from layer.lock import DEFAULTS
 from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
-from layer.status import DeploymentState
-from layer.words import count, instant, printable, shown
+from layer.words import count, printable, shown
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SHOWN = 12  # hex digits of a checksum that a person is shown
@@ -35,19 +34,12 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         _removed(item),
         _moved(item),
     ]
-    parts.append(_inactive(item))
+    parts += [_inactive(item), _left_out(item)]
     pairs = zip(item.headers, item.audits, strict=True)
     brought = [pair for pair in pairs if pair[0].nevra in _brought(item)]
     parts += [_sizes(item), _triggers(item), _privileged(brought), _units([h for h, _ in brought])]
     parts += [_scriptlets(item), _leftovers(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
-
-
-def status(states: Sequence[DeploymentState]) -> str:
-    """The deployments in the order of the boot menu; `●` marks the booted one."""
-    if not states:
-        return "No deployments."
-    return "\n\n".join("\n".join(_state(state)) for state in states)
 
 
 def boot_plan(plan: BootPlan) -> str:
@@ -360,34 +352,8 @@ def _leftovers(item: Change) -> list[str]:
     return ["Left behind on this machine (--purge removes what nobody edited):", *lines]
 
 
-def _state(state: DeploymentState) -> list[str]:
-    deployment = state.deployment
-    mark = "●" if deployment.is_booted else " "
-    words = [str(state.origin.base) if state.origin else "(unknown origin)"]
-    words += [
-        f"({word})"
-        for word, claim in (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
-        if claim
-    ]
-    rows = [("Version", f"{state.version} ({instant(state.base.timestamp)})")]
-    if state.is_layered:
-        rows.append(("BaseCommit", state.base.checksum))
-    if state.origin and state.origin.override_commit:
-        rows.append(("Held", "at this base; layer upgrade moves on"))
-    rows.append(("Commit", deployment.checksum))
-    rows.append(("Stateroot", deployment.stateroot))
-    if state.active:
-        rows.append(("LayeredPackages", " ".join(r.text for r in state.active)))
-    if state.inactive:
-        rows.append(("InactiveRequests", " ".join(r.text for r in state.inactive)))
-    if state.origin and not state.origin.options.documentation:
-        rows.append(("Documentation", "left out of what is layered"))
-    rows += initramfs.status_rows(state.origin.options) if state.origin else []
-    if state.lines_not_run:
-        rows.append(("Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"))
-    if deployment.is_unlocked:
-        rows.append(("Unlocked", "yes"))
-    if state.problem:
-        rows.append(("Problem", state.problem))
-    width = max(len(key) for key, _ in rows)
-    return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]
+def _left_out(item: Change) -> list[str]:
+    if not item.after.left_out:
+        return []
+    lines = [f"  {text}: {why}" for text, why in item.after.left_out]
+    return ["Left out until they fit, and kept as requests:", *lines]

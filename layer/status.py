@@ -37,6 +37,7 @@ class DeploymentState:
     """A deployment with what was asked for in it and what came of that.
 
     `signatures` are those of the base, None where its remote is not verified.
+    `reasons` say why an inactive request is.
     `lines_not_run` counts lines of scriptlets that nothing stands in for.
     `problem` says why `origin` is None, if it is: another program or a newer
     version wrote what cannot be read here.
@@ -52,6 +53,12 @@ class DeploymentState:
     problem: str = ""
     signatures: tuple[Signature, ...] | None = None
     lines_not_run: int = 0
+    reasons: tuple[tuple[Request, str], ...] = ()
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Requests that did not fit the base when it came, each with the reason."""
+        return self.origin.left_out if self.origin else ()
 
     @property
     def version(self) -> str:
@@ -107,7 +114,7 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "pinned": deployment.is_pinned,
         "unlocked": "development" if deployment.is_unlocked else "none",
         "timestamp": state.commit.timestamp,
-        "requested-packages": sorted(r.text for r in (*state.active, *state.inactive)),
+        "requested-packages": [r.text for r in state.origin.requests] if state.origin else [],
         "requested-local-packages": [],
         "requested-base-removals": [],
         "requested-base-local-replacements": [],
@@ -117,6 +124,12 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "base-commit-meta": dict(state.base.metadata),
         "regenerate-initramfs": bool(state.origin and state.origin.options.regenerate_initramfs),
         "scriptlet-lines-not-run": state.lines_not_run,
+        "inactive-requests": [
+            {"request": request.text, "reason": reason} for request, reason in state.reasons
+        ],
+        "left-out-requests": [
+            {"request": text, "reason": reason} for text, reason in state.left_out
+        ],
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from layer import bootplan, pipeline
 from layer.accounts import read_numbers
+from layer.blockers import Blocker
 from layer.change import Change, Leftover
 from layer.conflicts import check_conflicts
 from layer.consent import agree
@@ -46,7 +47,7 @@ from layer.model import (
 from layer.origin import Origin, format_origin, with_accepted
 from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
-from layer.solver.resolve import classify, resolve
+from layer.solver.resolve import blockers, classify, resolve
 from layer.store.remote import set_remote_ref
 from layer.words import count
 
@@ -66,6 +67,16 @@ class Sources:
             words,
             self.base,
             self.metadata,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+        )
+
+    def blockers(self, requests: Sequence[Request]) -> tuple[Blocker, ...]:
+        """Which of the requests `resolve` cannot fulfil beside the others."""
+        return blockers(
+            self.base,
+            self.metadata,
+            requests,
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
         )
@@ -127,9 +138,9 @@ def prepare(
     requests allow. `new` are the requests that the user makes now: one that the
     base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
-    if after.requests:
+    if after.wanted:
         host.reporter.step("Solving")
-    resolution = sources.resolve(after.requests, new, allow_inactive=allow_inactive)
+    resolution = sources.resolve(after.wanted, new, allow_inactive=allow_inactive)
     packages = packages_of(resolution)
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
     headers = _headers(host, packages, to_fetch, sources.metadata)

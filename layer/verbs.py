@@ -14,6 +14,7 @@ from layer import bootplan, cleaning
 from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.fetch.metadata import fetch_metadata
+from layer.fitting import carry
 from layer.host import Host, is_root
 from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
@@ -55,7 +56,7 @@ def install(
     """
     pending = host.require_pending()
     origin, base = host.origin(pending), host.base_commit(pending)
-    present = {request.text for request in origin.requests}
+    present = {request.text for request in origin.wanted}
     again = sorted(present.intersection(words))
     if again and not idempotent:
         raise InvalidInput(
@@ -89,10 +90,12 @@ def reset(host: Host) -> Change:
     return _with_lock(host, pending, pristine(host.origin(pending)))
 
 
-def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
+def upgrade(host: Host, *, allow_downgrade: bool = False, skip_broken: bool = False) -> Change:
     """Pulls the newest base of the origin's ref; the layers move to their newest too.
 
-    A base that is older than the present one is refused unless `allow_downgrade`.
+    A base that is older than the present one is refused unless `allow_downgrade`. With
+    `skip_broken`, here and in `rebase` and `deploy`, layers that do not fit are left out until
+    the next upgrade; without it, Blocked names them all.
     """
     pending = host.require_pending()
     origin = replace(host.origin(pending), override_commit="")
@@ -105,7 +108,7 @@ def upgrade(host: Host, *, allow_downgrade: bool = False) -> Change:
                 f"{instant(old.timestamp)}",
                 "--allow-downgrade takes it all the same",
             )
-        return _anew(host, origin, new)
+        return _anew(host, origin, new, skip_broken=skip_broken)
 
 
 def rebase(
@@ -114,6 +117,7 @@ def rebase(
     *,
     kernel_arguments: Sequence[str] | None = None,
     install: Sequence[str] = (),
+    skip_broken: bool = False,
 ) -> Change:
     """Pulls another base, or the first one, and carries the requests over to it.
 
@@ -126,10 +130,12 @@ def rebase(
     else:
         origin = replace(host.origin(pending), base=source, override_commit="")
     with _pulled(host, origin) as (host, base):
-        return _anew(host, origin, base, kernel_arguments, install)
+        return _anew(host, origin, base, kernel_arguments, install=install, skip_broken=skip_broken)
 
 
-def deploy(host: Host, word: str, *, install: Sequence[str] = ()) -> Change:
+def deploy(
+    host: Host, word: str, *, install: Sequence[str] = (), skip_broken: bool = False
+) -> Change:
     """Pins the base to a commit of its ref's history, by version or checksum; older ones too.
 
     What is layered is carried over, with `install` in addition. NotFound where the history
@@ -138,7 +144,8 @@ def deploy(host: Host, word: str, *, install: Sequence[str] = ()) -> Change:
     pending = host.require_pending()
     origin = host.origin(pending)
     with _pulled(host, origin, word) as (host, base):
-        return _anew(host, replace(origin, override_commit=base.checksum), base, install=install)
+        origin = replace(origin, override_commit=base.checksum)
+        return _anew(host, origin, base, install=install, skip_broken=skip_broken)
 
 
 def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
@@ -227,7 +234,9 @@ def _anew(
     origin: Origin,
     base: Commit,
     kernel_arguments: Sequence[str] | None = None,
+    *,
     install: Sequence[str] = (),
+    skip_broken: bool,
 ) -> Change:
     """The same requests on another base, with no package held back; ids stay."""
     pending = host.pending()
@@ -236,7 +245,15 @@ def _anew(
     with open_sources(host, base, Lock(ids=ids), needs_repositories=wanted) as sources:
         new = sources.classify(install)
         after = with_requests(origin, new)
-        return prepare(host, after, base, sources, new=new, kernel_arguments=kernel_arguments)
+        return carry(
+            host,
+            after,
+            base,
+            sources,
+            new=new,
+            skip_broken=skip_broken,
+            kernel_arguments=kernel_arguments,
+        )
 
 
 @contextmanager

@@ -117,31 +117,6 @@ def test_an_older_base_is_refused_unless_allowed(moving: Machine) -> None:
     assert moving.pending().checksum == old
 
 
-def test_every_blocker_of_an_upgrade_is_named_at_once(moving: Machine) -> None:
-    do(moving, "install", "-y", "apple", "web", "suid")
-    for name in ("apple", "web"):
-        for file in moving.world.packages.rglob(f"{name}-1-1.x86_64.rpm"):
-            file.unlink()
-    moving.world.publish()
-    next_base(moving.world)
-    assert fails(moving, "upgrade", "-y")[0] == "error: no enabled repository has apple, web"
-
-
-def test_a_layer_that_the_base_takes_over_becomes_inactive(moving: Machine) -> None:
-    do(moving, "install", "-y", "web", "suid")
-    tree = moving.world.path / "tree.toml"
-    tree.write_text(tree.read_text().replace('"tiny-libc"', '"tiny-libc", "web"'))
-    moving.world.compose()
-    do(moving, "upgrade", "-y")
-    entry = first(moving)
-    assert (entry["requested-packages"], entry["packages"]) == (["suid", "web"], ["suid"])
-    tree.write_text(tree.read_text().replace('"tiny-libc", "web"', '"tiny-libc"'))
-    moving.world.compose()
-    do(moving, "upgrade", "-y")
-    assert first(moving)["packages"] == ["suid", "web"]
-    assert moving.layered() == ["suid", "web"]
-
-
 def test_an_upgrade_lets_go_of_a_pinned_commit(moving: Machine) -> None:
     path = moving.pending().path
     origin = path.with_name(f"{path.name}.origin")

@@ -109,6 +109,13 @@ def consent_options(function: Decorated) -> Decorated:
     )(function)
 
 
+def skip_option(function: Decorated) -> Decorated:
+    """--skip-broken, of the verbs that take the layers to another base."""
+    return click.option(
+        "--skip-broken", is_flag=True, help="Go on without layers that do not fit."
+    )(function)
+
+
 def change_options(function: Decorated) -> Decorated:
     """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments."""
     for option in (

@@ -11,6 +11,7 @@ from layer.commands._options import (
     change_options,
     consent_options,
     repository_options,
+    skip_option,
     sysroot_options,
 )
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Deploy a version of the base.")
 @click.argument("version", metavar="VERSION|CHECKSUM")
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
+@skip_option
 @change_options
 @consent_options
 @repository_options
@@ -29,6 +31,7 @@ def command(
     host: Host,
     version: str,
     install: tuple[str, ...],
+    skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -41,7 +44,7 @@ def command(
 
     return carry_out(
         host,
-        lambda: verbs.deploy(host, version, install=install),
+        lambda: verbs.deploy(host, version, install=install, skip_broken=skip_broken),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,

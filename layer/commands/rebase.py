@@ -11,6 +11,7 @@ from layer.commands._options import (
     change_options,
     consent_options,
     repository_options,
+    skip_option,
     sysroot_options,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     help="A kernel argument, in place of all that there are; may be repeated.",
 )
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
+@skip_option
 @change_options
 @consent_options
 @repository_options
@@ -37,6 +39,7 @@ def command(
     refspec: str,
     arguments: tuple[str, ...],
     install: tuple[str, ...],
+    skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -49,7 +52,13 @@ def command(
 
     return carry_out(
         host,
-        lambda: verbs.rebase(host, refspec, kernel_arguments=arguments or None, install=install),
+        lambda: verbs.rebase(
+            host,
+            refspec,
+            kernel_arguments=arguments or None,
+            install=install,
+            skip_broken=skip_broken,
+        ),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,

@@ -22,11 +22,11 @@ def command(host: Host, is_json: bool, booted: bool) -> None:
 
     They are in the order of the boot menu. Needs no root.
     """
-    from layer import render
+    from layer import overview
     from layer.status import as_json
 
     states = [s for s in host.states() if s.deployment.is_booted or not booted]
     if is_json:
         click.echo(json.dumps(as_json(states), indent=2, sort_keys=True))
     else:
-        click.echo(render.status(states))
+        click.echo(overview.status(states))

@@ -11,6 +11,7 @@ from layer.commands._options import (
     change_options,
     consent_options,
     repository_options,
+    skip_option,
     sysroot_options,
 )
 from layer.words import NO_UPGRADE
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit 77 if nothing is new.")
 @click.option("--preview", is_flag=True, help="As --check, with every package of the base.")
+@skip_option
 @change_options
 @consent_options
 @repository_options
@@ -32,6 +34,7 @@ def command(
     allow_downgrade: bool,
     check: bool,
     preview: bool,
+    skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -44,7 +47,7 @@ def command(
 
     return carry_out(
         host,
-        lambda: verbs.upgrade(host, allow_downgrade=allow_downgrade),
+        lambda: verbs.upgrade(host, allow_downgrade=allow_downgrade, skip_broken=skip_broken),
         dry_run=dry_run or check or preview,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77 or check or preview,

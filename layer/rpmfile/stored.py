@@ -59,6 +59,14 @@ class StoredPackages:
                         found.append((package[0], package[1][path]))
         return tuple(found)
 
+    def providing(self, name: str) -> tuple[PackageHeader, ...]:
+        """The packages that provide something of this name, as each does its own."""
+        query = "SELECT DISTINCT hnum FROM Providename WHERE key = ? ORDER BY hnum"
+        with intact(self._directory):
+            numbers = [number for (number,) in self._connection.execute(query, (name,))]
+            found = [self._package(number) for number in numbers]
+        return tuple(package[0] for package in found if package is not None)
+
     def _listing(self, basename: str) -> list[int]:
         query = "SELECT DISTINCT hnum FROM Basenames WHERE key = ? ORDER BY hnum"
         return [number for (number,) in self._connection.execute(query, (basename,))]

@@ -69,6 +69,11 @@ class Offer:
         self.pool.createwhatprovides()
         return stand_in
 
+    def forget(self, pretended: solv.XSolvable) -> None:
+        """Take away again what `pretend` added last."""
+        pretended.repo.free(True)
+        self.pool.createwhatprovides()
+
     def named(self, name: str) -> list[solv.XSolvable]:
         """All packages of this name that fit the base's architecture, the base's own included."""
         name_id = self.pool.str2id(name, False)

@@ -35,6 +35,7 @@ def explain(
     """
     lines: set[str] = set()
     pretended: set[int] = set()
+    stand_ins = []
     while True:
         unmet: set[int] = set()
         for _solver, problems in solve_all():  # a Problem must not outlive its Solver
@@ -44,8 +45,10 @@ def explain(
                 unmet.update(info.dep_id for info in facts.rules if info.type in _CAUSES)
         if unmet <= pretended:
             break
-        offer.pretend(unmet - pretended)
+        stand_ins.append(offer.pretend(unmet - pretended))
         pretended |= unmet
+    for stand_in in reversed(stand_ins):
+        offer.forget(stand_in)
     is_about_base = any("the base" in line for line in lines)
     return Unsolvable("\n".join(sorted(lines)), _BASE_HINT if is_about_base else _HINT)
 

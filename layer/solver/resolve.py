@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import solv
 
-from layer.errors import InvalidInput
+from layer.blockers import Blocker, find_blockers
+from layer.errors import InvalidInput, LayerError, Unsolvable
 from layer.model import (
     BaseState,
     LockedPackage,
@@ -99,14 +100,40 @@ def resolve(
     raise AssertionError("filelists were read and are still asked for")
 
 
+def blockers(
+    base: BaseState,
+    metadata: Sequence[RepositoryMetadata],
+    wanted: Sequence[Request],
+    *,
+    lock: Sequence[LockedPackage] = (),
+    locked_headers: Mapping[str, Path] | None = None,
+) -> tuple[Blocker, ...]:
+    """Which of the requests `resolve` cannot fulfil beside the others, and why; () where it can."""
+    refuse_unsupported(wanted)
+    options = _Options(tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))))
+    offer = load(base, metadata, lock, locked_headers or {}, with_filelists=True)
+    wishes = {wish.request: wish for wish in _wishes(offer, options.wanted)}
+    unknown = [wish.request for wish in wishes.values() if not wish.candidates]
+    known = [Blocker((one,), missing(offer, [one]).message) for one in unknown]
+
+    def why_not(requests: tuple[Request, ...]) -> LayerError | None:
+        active, _ = _split(offer, (wishes[request] for request in requests))
+        _, problems = _solve(offer, active, options)
+        return _unsolvable(offer, active, options) if problems else None
+
+    found = find_blockers(options.wanted, why_not, known)
+    # What the solver advises is for one who asks for something new.
+    return tuple(replace(blocker, remedy="") for blocker in found)
+
+
 @dataclass(frozen=True, slots=True)
 class _Options:
     """What is asked for, sorted; requests in `refused` may not be inactive."""
 
     wanted: tuple[Request, ...]
     lock: tuple[LockedPackage, ...]
-    refused: frozenset[Request]
-    with_recommends: bool
+    refused: frozenset[Request] = frozenset()
+    with_recommends: bool = False
 
 
 def _resolve(offer: Offer, options: _Options) -> Resolution | None:
@@ -124,14 +151,18 @@ def _resolve(offer: Offer, options: _Options) -> Resolution | None:
     if offer.missing_files and (problems or any(offer.stands_in(each) for each in chosen)):
         return None
     if problems:
-        # Together, and each request alone: one problem can hide another.
-        parts = [active, *([wish] for wish in active)]
-        raise explain(offer, lambda: [_solve(offer, part, options) for part in parts])
+        raise _unsolvable(offer, active, options)
     return Resolution(
         selections=_selections(offer, active, chosen),
         requests=options.wanted,
         inactive=tuple(wish.request for wish in inactive),
     )
+
+
+def _unsolvable(offer: Offer, active: Sequence[_Wish], options: _Options) -> Unsolvable:
+    # Together, and each request alone: one problem can hide another.
+    parts = [active, *([wish] for wish in active)]
+    return explain(offer, lambda: [_solve(offer, part, options) for part in parts])
 
 
 def _solve(
