@@ -115,6 +115,7 @@ OWNERS = {
     "networkx": ("layer.triggers",),
     "tree_sitter": ("layer.audit",),
     "tree_sitter_bash": ("layer.audit",),
+    "tree_sitter_lua": ("layer.audit",),
     "click": ("layer.commands", "layer.__main__"),
     # Other ways to start a process or to reach the network.
     "multiprocessing": (),

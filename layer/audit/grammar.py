@@ -1,4 +1,4 @@
-"""Shell text as a syntax tree. No object of `tree_sitter` leaves this module."""
+"""Shell and Lua text as syntax trees. No object of `tree_sitter` leaves this module."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from functools import cache
 
 import tree_sitter
 import tree_sitter_bash
+import tree_sitter_lua
 
 _SPACE = re.compile(rb"(?:[ \t\n]|\\\n)*")
+_LUA_SPACE = re.compile(rb"[ \t\r\n\f\v]*")
 _DASH = re.compile(rb"[ \t]+(?P<dash>-)[ \t]*")
 _DEEPEST = 150  # levels of nesting; beyond it there is no real script, only the end of the stack
 # The scanner leaves spaces between the parts of these to nobody.
 _TEXTS = frozenset({"string", "heredoc_body", "translated_string"})
+_LUA_TEXTS = frozenset({"string_content", "comment", "hash_bang_line"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,26 @@ class Node:
 
 def parse_script(text: str) -> Node | None:
     """The tree of a whole script; None where the grammar does not account for every byte of it."""
+    return _parsed(text, _shell_parser(), _SPACE, _TEXTS)
+
+
+def parse_lua(text: str) -> Node | None:
+    """The tree of a whole Lua script; None as for the shell's."""
+    return _parsed(text, _lua_parser(), _LUA_SPACE, _LUA_TEXTS)
+
+
+def _parsed(
+    text: str, parser: tree_sitter.Parser, space: re.Pattern[bytes], texts: frozenset[str]
+) -> Node | None:
+    if "\2" in text:  # it means something else in texts: see `NUMBER`
+        return None
     # rpm strips the last line break, without which the grammar misses the end of a here-document.
     source = f"{text}\n".encode("utf-8", "surrogateescape")
-    root = _parser().parse(source).root_node
+    root = parser.parse(source).root_node
     if root.has_error or _depth(root) > _DEEPEST:
         return None
     node = _own(root, source, "")
-    return node if _is_complete(node, source, 0, len(source)) else None
+    return node if _Accounts(source, space, texts).is_complete(node, 0, len(source)) else None
 
 
 def _depth(root: tree_sitter.Node) -> int:
@@ -104,22 +120,35 @@ def _with_dash(children: tuple[Node, ...], source: bytes) -> tuple[Node, ...]:
     return (whole, following, *rest)
 
 
-def _is_complete(node: Node, source: bytes, start: int, end: int) -> bool:
-    """Whether nothing but space between `start` and `end` is outside the node and its leaves."""
-    gaps = [(start, node.start), (node.end, end)]
-    place = node.start
-    for child in node.children:
-        if not _is_complete(child, source, child.start, child.end):
-            return False
-        gaps.append((place, child.start))
-        place = child.end
-    if node.children:
-        gaps.append((place, node.end))
-    if node.kind in _TEXTS:
-        return True
-    return all(_SPACE.fullmatch(source, *gap) is not None for gap in gaps)
+@dataclass(frozen=True, slots=True)
+class _Accounts:
+    """Which bytes may belong to nobody: `space` anywhere, all of them in `texts`."""
+
+    source: bytes
+    space: re.Pattern[bytes]
+    texts: frozenset[str]
+
+    def is_complete(self, node: Node, start: int, end: int) -> bool:
+        """Whether nothing but space between `start` and `end` is outside the node's leaves."""
+        gaps = [(start, node.start), (node.end, end)]
+        place = node.start
+        for child in node.children:
+            if not self.is_complete(child, child.start, child.end):
+                return False
+            gaps.append((place, child.start))
+            place = child.end
+        if node.children:
+            gaps.append((place, node.end))
+        if node.kind in self.texts:
+            return True
+        return all(self.space.fullmatch(self.source, *gap) is not None for gap in gaps)
 
 
 @cache
-def _parser() -> tree_sitter.Parser:
+def _shell_parser() -> tree_sitter.Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+@cache
+def _lua_parser() -> tree_sitter.Parser:
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_lua.language()))

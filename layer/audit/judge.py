@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from layer import layout
-from layer.audit import known_bodies
 from layer.audit.accounts import rewrite_account
 from layer.audit.files import rewrite_file
-from layer.audit.grammar import Node, parse_script
+from layer.audit.grammar import Node, parse_lua, parse_script
+from layer.audit.lua import walk as lua
+from layer.audit.lua.expressions import evaluate, values
+from layer.audit.lua.run import Run
 from layer.audit.notes import Notes
+from layer.audit.older import rule_older
 from layer.audit.rows import rule_by_row
 from layer.audit.ruling import Call, Gathered, Ruling, unknown
 from layer.audit.simple import Simple
-from layer.audit.state import State, Word
+from layer.audit.state import UNKNOWN, Guard, State, TooLong, Word
 from layer.audit.units import rewrite_unit
 from layer.audit.verdict import Audit, Judged, Verdict
-from layer.audit.walk import TooLong, Walker
+from layer.audit.walk import Walker
 from layer.model import PackageHeader, Scriptlet
 from layer.scriptlets import is_installing
 from layer.triggers.format import Trigger
@@ -104,10 +107,7 @@ def audit_package(header: PackageHeader, covers: Sequence[Coverage]) -> Audit:
 def _audit_scriptlet(
     scriptlet: Scriptlet, gathered: Gathered, covers: Sequence[Coverage]
 ) -> Sequence[Judged]:
-    known = known_bodies.find(scriptlet)
-    if known is not None:
-        return _lines(scriptlet, known.verdict, known.reason)
-    rule = partial(_rule, gathered=gathered, covers=covers)
+    rule = partial(_rule, slot=scriptlet.slot, gathered=gathered, covers=covers)
     if not scriptlet.body.strip():
         words = tuple(Word(text) for text in scriptlet.interpreter.split())
         if _SHELL.fullmatch(scriptlet.interpreter):
@@ -115,14 +115,15 @@ def _audit_scriptlet(
         ruling = rule(Call(words))
         text = scriptlet.interpreter
         return (Judged(scriptlet.slot, 1, text, ruling.verdict, ruling.reason, ruling.by),)
-    if not _SHELL.fullmatch(scriptlet.interpreter):
-        reason = f"layer reads the shell alone, not {scriptlet.interpreter}"
+    is_lua = scriptlet.interpreter == "<lua>"
+    if not is_lua and not _SHELL.fullmatch(scriptlet.interpreter):
+        reason = f"layer reads the shell and Lua, not {scriptlet.interpreter}"
         return _lines(scriptlet, Verdict.UNKNOWN, reason)
-    root = parse_script(scriptlet.body)
+    root = parse_lua(scriptlet.body) if is_lua else parse_script(scriptlet.body)
     if root is None:
-        return _lines(scriptlet, Verdict.UNKNOWN, "the shell grammar cannot read this script")
+        return _lines(scriptlet, Verdict.UNKNOWN, "the grammar cannot read this script")
     try:
-        return _walk(root, scriptlet, gathered, rule)
+        return (_walk_lua if is_lua else _walk)(root, scriptlet, gathered, rule)
     except (TooLong, RecursionError):
         return _lines(scriptlet, Verdict.UNKNOWN, "the script is too long to follow")
 
@@ -131,12 +132,8 @@ def _walk(
     root: Node, scriptlet: Scriptlet, gathered: Gathered, rule: partial[Ruling]
 ) -> Sequence[Judged]:
     notes = Notes(scriptlet.slot)
-    is_unpacked = scriptlet.slot in {"post", "posttrans"}
-    own = frozenset(
-        file.path for file in gathered.files.values() if not file.is_ghost and file.mode & 0o100000
-    )
     is_bash = scriptlet.interpreter.split()[0].endswith("/bash")
-    files = own if is_unpacked else frozenset()
+    files = _unpacked(scriptlet, gathered)
     walker = Walker(notes, Simple(rule), files, is_bash=is_bash)
     state = State(dict(_SET), _FIRST.get(scriptlet.slot))
     walker.sequence(root.children, state)
@@ -145,11 +142,44 @@ def _walk(
     return notes.judged
 
 
-def _rule(call: Call, *, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling:
+def _walk_lua(
+    root: Node, scriptlet: Scriptlet, gathered: Gathered, rule: partial[Ruling]
+) -> Sequence[Judged]:
+    notes = Notes(scriptlet.slot)
+    files = _unpacked(scriptlet, gathered)
+    count = 1 if scriptlet.slot in _FIRST else None
+
+    def shell(text: str, guards: tuple[Guard, ...], *, is_fed: bool) -> None:
+        here = notes.here
+        assert here is not None
+        inner = parse_script(text)
+        if inner is None:
+            notes.add(here, Verdict.UNKNOWN, "the shell grammar cannot read this script")
+            return
+        state = State(dict(_SET), (), guards=guards, fed=UNKNOWN if is_fed else None)
+        with notes.pinned(here):
+            Walker(notes, Simple(rule), files, is_bash=False).sequence(inner.children, state)
+        notes.here = here
+
+    lua.read(root, Run(notes, rule, shell, files, count, lua.walk, evaluate, values))
+    return notes.judged
+
+
+def _unpacked(scriptlet: Scriptlet, gathered: Gathered) -> frozenset[str]:
+    """The package's own files that are in place when the scriptlet runs."""
+    if scriptlet.slot not in {"post", "posttrans"}:
+        return frozenset()
+    return frozenset(
+        file.path for file in gathered.files.values() if not file.is_ghost and file.mode & 0o100000
+    )
+
+
+def _rule(call: Call, *, slot: str, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling:
     """Triggers before what layer knows itself, so that a local one can cover nearly anything."""
     ruling = (
         rewrite_unit(call, gathered)
         or _rule_by_trigger(call, gathered, covers)
+        or rule_older(call, slot, gathered)
         or rewrite_account(call, gathered)
         or rewrite_file(call, gathered)
         or rule_by_row(call)

@@ -9,7 +9,14 @@ from layer.audit.grammar import Node
 from layer.audit.verdict import Judged, Verdict
 
 _COMPOUND = frozenset(
-    ["if_statement", "case_statement", "for_statement", "while_statement", "function_definition"]
+    [
+        "if_statement",
+        "case_statement",
+        "for_statement",
+        "while_statement",
+        "function_definition",
+        "function_declaration",
+    ]
 )
 
 

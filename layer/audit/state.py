@@ -11,6 +11,13 @@ from layer.audit.grammar import Node
 UNKNOWN = "\0"
 """Stands in texts for whatever only a run would tell; no script can hold this character."""
 
+NUMBER = UNKNOWN + "\2"
+"""Stands in texts for a number that only a run would tell; no script that is read holds it."""
+
+
+class TooLong(Exception):
+    """A script that calls and loops more than any real one; it is judged as a whole."""
+
 
 class GuardKind(enum.Enum):
     """What an undecided condition asks about."""

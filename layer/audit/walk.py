@@ -10,7 +10,7 @@ from layer.audit.grammar import Node
 from layer.audit.notes import Notes
 from layer.audit.redirection import Plumbing, plumb
 from layer.audit.scan import jumps, local_names, set_names
-from layer.audit.state import MAYBE, UNKNOWN, Guard, GuardKind, State, Word, join
+from layer.audit.state import MAYBE, UNKNOWN, Guard, GuardKind, State, TooLong, Word, join
 from layer.audit.verdict import Verdict
 
 _MOST_ROUNDS = 64
@@ -20,10 +20,6 @@ _NEVER = "it does not run at a first installation"
 _UNREACHED = "the script has ended before"
 
 Simple = Callable[["Walker", Node, State, Plumbing], bool | None]
-
-
-class TooLong(Exception):
-    """A script that calls and loops more than any real one; it is judged as a whole."""
 
 
 class Walker:

@@ -1,0 +1,1 @@
+"""Lua scriptlets, read the way the shell's are."""
