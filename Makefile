@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets verify-full bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -12,9 +12,13 @@ test: setup
 test-import: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_import_fidelity.py $(PYTEST)
 
-# Against really running the scriptlets, of the full set too where it is built
+# Against really running the scriptlets, of the full set too where it is built; SEED=1 chooses others
 test-scriptlets: setup
-	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_scriptlets_equal.py $(PYTEST)
+	@$(if $(SEED),LAYER_SCRIPTLETS_SEED=$(SEED)) $(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_scriptlets_equal.py $(PYTEST)
+
+# `layer trigger verify` over a tree of the whole full set; minutes, and 20 GB where it is not built
+verify-full: setup
+	@$(PYTHON) -m tests.bench.verify_full $(TRIGGERS)
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)

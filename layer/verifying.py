@@ -73,7 +73,8 @@ class Difference:
 class Verified:
     """A trigger, what was found of it, and what could not be tested.
 
-    `runs` counts its jobs; `undeclared` are paths that it reads beyond match, needs and io.reads.
+    `runs` counts its jobs; `undeclared` are paths that it reads beyond match, needs and io.reads;
+    `expected` says what changes its output as its file has foretold, and why that may be.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Verified:
     failure: str = ""
     differences: tuple[Difference, ...] = ()
     undeclared: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
 
     @property
@@ -121,8 +123,8 @@ def verify(host: Host, names: Sequence[str], word: str | None = None) -> Iterato
             host.reporter.step(f"Verifying trigger {trigger.name}")
             own = _own_output(trigger, written)
             tree = _without(store, commit.root, own)
-            stage = _Stage(store, near, scratch / str(number), host.options.sandbox)
-            yield _verify(stage, trigger, tree, tuple(p for p in paths if p not in own))
+            stage = Stage(store, near, scratch / str(number), host.options.sandbox)
+            yield verify_one(stage, trigger, tree, tuple(p for p in paths if p not in own))
             shutil.rmtree(scratch / str(number))
 
 
@@ -185,13 +187,13 @@ class _Played:
 
 
 @dataclass(slots=True)
-class _Stage:
+class Stage:
     """What a trigger is run on: a store, a checkout near to the tree, a place of its own."""
 
     store: ObjectStore
     near: NearTree
     scratch: Path
-    options: SandboxOptions | None
+    options: SandboxOptions | None = None
     tracer: Path | None = field(default_factory=lambda: find_host_program(STRACE[0]))
     clock: Path | None = field(default_factory=lambda: _find_faketime())
 
@@ -211,7 +213,8 @@ def _find_faketime() -> Path | None:
     return found[0] if found else None
 
 
-def _verify(stage: _Stage, trigger: Trigger, tree: Tree, paths: tuple[str, ...]) -> Verified:
+def verify_one(stage: Stage, trigger: Trigger, tree: Tree, paths: tuple[str, ...]) -> Verified:
+    """Verifies one trigger over a tree whose files are `paths`; in a transaction of the store."""
     jobs = jobs_in(stage.store, tree, trigger, fires(trigger, TreeDiff(added=paths)))
     program = find_program(stage.store, tree, trigger)
     stage.scratch.mkdir()
@@ -232,6 +235,7 @@ def _verify(stage: _Stage, trigger: Trigger, tree: Tree, paths: tuple[str, ...])
         failure=next((one.failure for one in found if one.failure), ""),
         differences=tuple(differing[c] for c in Circumstance if c in differing),
         undeclared=tuple(sorted({path for one in found for path in one.undeclared})),
+        expected=tuple(sorted({text for one in found for text in one.expected})),
         untested=tuple(sorted({text for one in found for text in one.untested})),
     )
 
@@ -241,7 +245,7 @@ class _Rehearsal:
 
     def __init__(
         self,
-        stage: _Stage,
+        stage: Stage,
         task: Task,
         tree: Tree,
         paths: tuple[str, ...],
@@ -256,28 +260,33 @@ class _Rehearsal:
 
     def verify(self) -> Verified:
         """What was found of this job."""
-        name, stage = self._task.trigger.name, self._stage
+        trigger, stage = self._task.trigger, self._stage
         untested = list(stage.untested)
         lowers = self._lowers
         with ExitStack() as stack:
             plain = stack.enter_context(self._sandbox("plain", stage.options))
             usual = self._play(plain, lowers)
             if usual.failure:
-                return Verified(name, failure=usual.failure, untested=tuple(untested))
-            differences = []
+                return Verified(trigger.name, failure=usual.failure, untested=tuple(untested))
+            differences, expected = [], []
             for circumstance, played in self._play_all(stack, plain, lowers):
                 if _NOT_LOADED in played.output:
                     fact = "this machine's libfaketime does not fit the tree's C library"
                     untested.append(f"{circumstance.value}: {fact}")
                 elif played.failure:
                     differences.append(Difference(circumstance, failure=played.failure))
-                elif played.effect != usual.effect:
+                elif played.effect == usual.effect:
+                    continue
+                elif circumstance is Circumstance.TIMES and trigger.mtimes:
+                    expected.append(f"{circumstance.value}: {trigger.mtimes}")
+                else:
                     paths = _differing(usual.effect, played.effect)
                     differences.append(Difference(circumstance, paths))
         return Verified(
-            name,
+            trigger.name,
             differences=tuple(differences),
             undeclared=self._undeclared(),
+            expected=tuple(expected),
             untested=tuple(untested),
         )
 
@@ -362,7 +371,7 @@ def _declared(task: Task) -> Declared:
     return Declared(job.include, trigger.exclude, always)
 
 
-def _shifted(stage: _Stage) -> SandboxOptions:
+def _shifted(stage: Stage) -> SandboxOptions:
     assert stage.clock is not None
     return replace(
         stage.options or SandboxOptions(),

@@ -33,11 +33,15 @@ SCRIPTS = {
     "date": "date +%F > /usr/share/out/date",
     "order": "ls -U /usr/share/demo > /usr/share/out/order",
     "times": "stat -c %Y /usr/share/demo/one > /usr/share/out/times",
+    "foretold": "stat -c %Y /usr/share/demo/one > /usr/share/out/foretold",
     "reader": "cat /usr/share/demo/* /etc/tiny.conf > /usr/share/out/reader",
     "lister": "ls /usr/bin > /usr/share/out/lister",
     "random": "cat /proc/sys/kernel/random/uuid > /usr/share/out/random",
     "failing": "echo so it is; exit 3",
 }
+
+
+FORETOLD = 'mtimes = "all are 0 in a tree"'
 
 
 def text_of(name: str, script: str) -> str:
@@ -51,6 +55,7 @@ include = ["usr/share/demo/*"]
 exec = ["sh", "-euc", '''{script}''']
 [io]
 writes = ["usr/share/out/**"]
+{FORETOLD if name == "foretold" else ""}
 [sandbox]
 proc = {json.dumps(name == "random")}
 """
@@ -93,6 +98,7 @@ def test_each_fault_is_named(demo: Machine) -> None:
         "date": "not deterministic",
         "order": "not deterministic",
         "times": "not deterministic",
+        "foretold": "deterministic",
         "reader": "reads undeclared",
         "lister": "reads undeclared",
         "random": "not deterministic",
@@ -103,6 +109,8 @@ def test_each_fault_is_named(demo: Machine) -> None:
     assert paths("order") != {}
     assert paths("times") == {TIMES: ["usr/share/out/times"]}
     assert set(paths("random")) >= {"when run again", CLOCK, ORDER, REVERSE, TIMES}
+    assert rows["foretold"]["expected"] == [f"{TIMES}: all are 0 in a tree"]
+    assert [row["expected"] for name, row in rows.items() if name != "foretold"] == [[]] * 8
     assert rows["reader"]["reads"] == ["usr/etc/tiny.conf"]
     assert rows["lister"]["reads"] == ["usr/bin/"]
     assert rows["failing"]["failure"] == "failed with status 3\nso it is"

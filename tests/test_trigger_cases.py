@@ -16,9 +16,10 @@ from layer.model import NearTree, Tree
 from layer.running import TriggerOutcome, run_triggers
 from layer.sandbox.box import SandboxOptions
 from layer.store.objects import OstreeStore
-from layer.store.trees import diff, empty_tree, lookup
+from layer.store.trees import diff, empty_tree, files_of, lookup
 from layer.triggers.format import Trigger, parse_trigger
 from layer.triggers.order import in_order
+from layer.verifying import Result, Stage, Verified, verify_one
 from testdata.triggers import hosttree
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +96,15 @@ def play(
         )
 
 
+def verify_case(name: str, path: Path) -> Verified:
+    """What `layer trigger verify` finds of a trigger over the tree of its case."""
+    scene = set_up(name, path)
+    stage = Stage(scene.store, NearTree(None, empty_tree(scene.store)), path / "scratch")
+    with scene.store.transaction():
+        paths = tuple(path for path, _ in files_of(scene.store, scene.tree))
+        return verify_one(stage, shipped(name), scene.tree, paths)
+
+
 def content(scene: Scene, tree: Tree, path: str) -> bytes | None:
     """The bytes of a file, or where a link points; None where there is nothing."""
     checksum = lookup(scene.store, tree, path)
@@ -159,3 +169,11 @@ def test_trigger_writes_the_same_on_another_day(name: str, tmp_path: Path) -> No
     assert again == outcome
     assert [run.was_cached for run in again.runs] == [False] * len(again.runs)
     assert outcome.runs != ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SHIPPED if shipped(name).phase == "build"])
+def test_trigger_is_verified_over_its_case(name: str, tmp_path: Path) -> None:
+    found = verify_case(name, tmp_path)
+
+    assert (found.result, found.undeclared, found.untested) == (Result.DETERMINISTIC, (), ())

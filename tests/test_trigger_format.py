@@ -54,6 +54,7 @@ def test_everything_a_file_says_is_read() -> None:
         reads = ["usr/etc/mime.types"]
         writes = ["usr/share/{kind}/**"]
         scratch = ["usr/share/{kind}/tmp"]
+        mtimes = "It copies them."
         phase = "live"
         [sandbox]
         proc = true
@@ -87,6 +88,7 @@ def test_everything_a_file_says_is_read() -> None:
         reads=(parse_glob("usr/etc/mime.types"),),
         writes=(parse_glob("usr/share/{kind}/**"),),
         scratch=(parse_glob("usr/share/{kind}/tmp"),),
+        mtimes="It copies them.",
         phase="live",
         needs_proc=True,
         dlopens_payload=True,

@@ -171,6 +171,8 @@ def _lines(verified: Verified) -> Iterator[str]:
         yield f"    differs {difference.circumstance.value}: {what}"
     if verified.undeclared:
         yield f"    reads what it does not declare: {_some(verified.undeclared)}"
+    for text in verified.expected:
+        yield f"    differs, as its file says, {text}"
     for text in verified.untested:
         yield f"    not tested: {text}"
 
@@ -191,5 +193,6 @@ def _row(verified: Verified) -> dict[str, object]:
             for d in verified.differences
         ],
         "reads": verified.undeclared,
+        "expected": verified.expected,
         "untested": verified.untested,
     }

@@ -29,7 +29,8 @@ class Trigger:
     The names are those of the file's keys. `exists` are paths without which
     it does not fire; `search` are the directories of the tree in which a
     program without a slash is looked for; of `needs` one must be there for it
-    to work; `reads` are inputs beyond `include`.
+    to work; `reads` are inputs beyond `include`; `mtimes` says why what it
+    writes depends on the mtimes of its inputs, "" where it does not.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Trigger:
     reads: tuple[Glob, ...]
     writes: tuple[Glob, ...]
     scratch: tuple[Glob, ...]
+    mtimes: str
     phase: str
     needs_proc: bool
     dlopens_payload: bool
@@ -128,6 +130,7 @@ def _read(document: dict[str, object], source: str, faults: list[str]) -> Trigge
         reads=io.globs("reads"),
         writes=io.globs("writes"),
         scratch=io.globs("scratch"),
+        mtimes=io.optional_text("mtimes"),
         phase=io.choice("phase", ("build", "boot", "live")),
         needs_proc=sandbox.flag("proc"),
         dlopens_payload=sandbox.flag("dlopens_payload"),
@@ -224,6 +227,10 @@ class _Table:
         if pattern and not pattern.fullmatch(value):
             self._fault(key, f"{value!r} must match {pattern.pattern}")
         return value
+
+    def optional_text(self, key: str) -> str:
+        """A text that is not empty, "" where there is none."""
+        return self.text(key) if key in self._left else ""
 
     def texts(self, key: str, *, is_required: bool = False) -> tuple[str, ...]:
         value = self._left.pop(key, None)
