@@ -18,6 +18,7 @@ from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import audits_of
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
+from layer.kernels import boot_metadata, initramfs_path, kernels_of
 from layer.labelling import with_moved_labels
 from layer.lock import TreeOptions, format_metadata
 from layer.model import (
@@ -279,19 +280,15 @@ def _boot_metadata(store: ObjectStore, tree: Tree, treefile: Treefile) -> dict[s
     """What libostree wants to know of a tree that boots; InvalidInput where it cannot."""
     if treefile.kernel is None:
         return {}
-    folder = lookup(store, tree, "usr/lib/modules")
-    there = store.read_directory(folder.contents).directories if isinstance(folder, Tree) else {}
-    kernels = [
-        name for name in sorted(there) if lookup(store, tree, f"usr/lib/modules/{name}/vmlinuz")
-    ]
+    kernels = kernels_of(store, tree)
     if len(kernels) != 1:
         raise InvalidInput(
             f"the tree has {len(kernels)} kernels ({', '.join(kernels) or 'none'}); it needs one",
             "a kernel is usr/lib/modules/VERSION/vmlinuz; see kernel.package in the treefile",
         )
-    if lookup(store, tree, f"usr/lib/modules/{kernels[0]}/initramfs.img") is None:
+    if lookup(store, tree, initramfs_path(kernels[0])) is None:
         raise InvalidInput(
-            f"the tree has no usr/lib/modules/{kernels[0]}/initramfs.img",
+            f"the tree has no {initramfs_path(kernels[0])}",
             "name a package that ships it as kernel.initramfs in the treefile",
         )
-    return {"ostree.bootable": True, "ostree.linux": kernels[0]}
+    return boot_metadata(kernels)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from layer import initramfs
-from layer.errors import InvalidInput, TriggerFailed
+from layer.errors import InvalidInput, PackageRefused, TriggerFailed
+from layer.layout import Placement
 from layer.lock import TreeOptions
-from layer.model import Tree
+from layer.model import Commit, PackageHeader, Tree
 from layer.running import TriggerOutcome
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
@@ -16,6 +18,8 @@ from layer.triggers.format import Trigger
 from layer.triggers.match import Demand
 
 MODULES = "usr/lib/modules"
+_KERNEL = re.compile(rf"{MODULES}/([^/]+)/vmlinuz")
+_BOOT_KEYS = ("ostree.bootable", "ostree.linux")
 
 
 def kernels_of(store: ObjectStore, tree: Tree) -> tuple[str, ...]:
@@ -33,6 +37,59 @@ def kernel_path(version: str) -> str:
 def initramfs_path(version: str) -> str:
     """Where libostree looks for the initramfs of that kernel."""
     return f"{MODULES}/{version}/initramfs.img"
+
+
+def check_kernels(
+    store: ObjectStore, base: Tree, packages: Sequence[tuple[PackageHeader, Placement]]
+) -> None:
+    """PackageRefused where packages bring a kernel beside the base's, or beside each other's."""
+    there = dict.fromkeys(kernels_of(store, base), "the base")
+    brought: dict[str, str] = {}
+    for header, placement in packages:
+        for file in placement.files:
+            found = _KERNEL.fullmatch(file.path)
+            if found and found[1] not in there:
+                brought[found[1]] = str(header.nevra)
+    if not brought or len(there) + len(brought) == 1:
+        return
+    lines = [f"{version}: {who}" for version, who in (*there.items(), *sorted(brought.items()))]
+    raise PackageRefused(
+        "\n  ".join(["a tree boots one kernel, and this one would have several:", *lines]),
+        "leave the package out; to have another kernel than the base's, it takes the place of "
+        "the base's package: layer override replace"
+        if there
+        else "layer one of them",
+    )
+
+
+def bring_modules(placements: Sequence[Placement]) -> bool:
+    """Whether packages have any file for a kernel, so that /boot may get others than the base's."""
+    return any(f.path.startswith(f"{MODULES}/") for p in placements for f in p.files)
+
+
+def check_bootable(store: ObjectStore, base: Commit, tree: Tree) -> dict[str, str | bool]:
+    """What a derived commit says of its kernel; PackageRefused where it would not boot.
+
+    The base's own kernel is as the base says.
+    """
+    kernels = kernels_of(store, tree)
+    if kernels == kernels_of(store, base.root):
+        return {k: base.metadata[k] for k in _BOOT_KEYS if k in base.metadata}
+    if len(kernels) > 1:
+        raise PackageRefused(f"the tree has several kernels: {', '.join(kernels)}")
+    for version in kernels:
+        if lookup(store, tree, initramfs_path(version)) is None:
+            raise PackageRefused(
+                f"the kernel {version} has no initramfs, and the tree has no dracut to make one",
+                "layer a package that has dracut with it, or one that brings "
+                f"/{initramfs_path(version)}",
+            )
+    return boot_metadata(kernels)
+
+
+def boot_metadata(kernels: Sequence[str]) -> dict[str, str | bool]:
+    """What libostree and others want to be told of a commit that boots."""
+    return {"ostree.bootable": True, "ostree.linux": kernels[0]} if kernels else {}
 
 
 def demand_of(

@@ -336,7 +336,8 @@ class Deployment:
     """A bootable checkout of a commit in a sysroot.
 
     `origin` is the text of its origin file, `path` its directory on disk,
-    `kernel_arguments` those of its boot entry.
+    `kernel_arguments` those of its boot entry. `boot_checksum` is over its kernel, initramfs and
+    device trees: it names their directory in /boot.
     """
 
     index: int
@@ -350,6 +351,7 @@ class Deployment:
     is_staged: bool = False
     is_pinned: bool = False
     is_unlocked: bool = False
+    boot_checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,9 +165,9 @@ def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> st
     """
     metadata: dict[str, str | bool] = dict(format_metadata(assembled.lock, assembled.record))
     metadata["layer.base"] = base.checksum
-    for key in ("version", "ostree.linux", "ostree.bootable"):
-        if key in base.metadata:
-            metadata[key] = base.metadata[key]
+    if "version" in base.metadata:
+        metadata["version"] = base.metadata["version"]
+    metadata |= kernels.check_bootable(store, base, assembled.tree)
     checksum = store.write_commit(
         assembled.tree,
         parent=base.checksum,

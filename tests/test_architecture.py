@@ -76,6 +76,7 @@ ROWS = {
         "documentation",
         "assembly",
         "kernels",
+        "space",
         "overlay",
         "circumstances",
         "running",

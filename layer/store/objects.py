@@ -104,6 +104,12 @@ class OstreeStore:
 
     # --- commits and refs ---
 
+    @property
+    def reserved_space(self) -> int:
+        """Bytes of its filesystem that it leaves free: what would take them is refused."""
+        with translated(f"cannot read the configuration of {self.path}"):
+            return int(self.repo.get_min_free_space_bytes()[1])
+
     def read_commit(self, checksum: str) -> Commit:
         """The commit with that checksum."""
         with translated(f"no commit {checksum}"):

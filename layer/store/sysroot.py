@@ -212,6 +212,7 @@ class Sysroot:
             is_staged=item.is_staged(),
             is_pinned=item.is_pinned(),
             is_unlocked=item.get_unlocked() != _UNLOCKED_NONE,
+            boot_checksum=item.get_bootcsum() or "",
         )
 
     def _try_lock(self) -> bool:
