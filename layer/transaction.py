@@ -14,9 +14,9 @@ from layer import bootplan, pipeline
 from layer.accounts import read_numbers
 from layer.blockers import Blocker
 from layer.change import Change, Leftover
-from layer.conflicts import check_conflicts
 from layer.consent import agree
 from layer.errors import PackageRefused, RepositoryError
+from layer.feasibility import check_change, check_room_to_boot
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import (
@@ -29,8 +29,6 @@ from layer.foresight import (
 )
 from layer.host import Host, base_kernel_arguments, require_root
 from layer.importer import find_package, import_packages, read_package_blob, read_package_header
-from layer.initramfs import check_arguments
-from layer.kernels import bring_modules, check_kernels
 from layer.leftovers import find_leftovers
 from layer.lock import Lock
 from layer.model import (
@@ -44,13 +42,11 @@ from layer.model import (
     RepositoryMetadata,
     Request,
     Resolution,
-    Tree,
 )
 from layer.origin import Origin, format_origin, with_accepted
 from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
 from layer.solver.resolve import blockers, classify, resolve
-from layer.space import check_boot, check_repository
 from layer.store.remote import set_remote_ref
 from layer.words import count
 
@@ -148,17 +144,9 @@ def prepare(
     to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
     headers = _headers(host, packages, to_fetch, sources.metadata)
     placements = placements_of(headers, documentation=after.options.documentation)
-    check_conflicts(
-        host.store, base, [(h, p.files) for h, p in zip(headers, placements, strict=True)]
-    )
-    check_kernels(host.store, base.root, list(zip(headers, placements, strict=True)))
-    check_repository(
-        to_fetch, host.sysroot.store.path, host.cache, reserved=host.sysroot.store.reserved_space
-    )
-    if not (after.options.regenerate_initramfs or bring_modules(placements)):
-        _check_boot(host, base.root)  # else it is known when the tree is there
+    both = list(zip(headers, placements, strict=True))
+    check_change(host, base, after.options, both, to_fetch)
     triggers = host.triggers(base.root)
-    check_arguments(after.options)
     audits = audits_of(headers, triggers)
     pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
     policy = host.options.scriptlets or host.settings().scriptlets
@@ -203,7 +191,7 @@ def apply(host: Host, change: Change) -> Deployment:
     with _refs_kept_on_failure(host):
         files = _import(host, change)
         checksum = _commit(host, change)
-        _check_boot(host, host.store.read_commit(checksum).root)
+        check_room_to_boot(host, host.store.read_commit(checksum).root)
         host.reporter.step("Deploying")
         deployments = host.sysroot.deployments()
         new = NewDeployment(
@@ -219,12 +207,6 @@ def apply(host: Host, change: Change) -> Deployment:
     for path in files:
         path.unlink(missing_ok=True)
     return deployed
-
-
-def _check_boot(host: Host, tree: Tree) -> None:
-    sysroot = host.sysroot
-    boot, deployments = sysroot.path / "boot", sysroot.deployments()
-    check_boot(host.store, tree, boot, host.stateroot, deployments)
 
 
 def packages_of(resolution: Resolution) -> tuple[Package, ...]:

@@ -100,6 +100,7 @@ ROWS = {
         "verifying",
         "firings",
         "early_boot",
+        "feasibility",
     ),
     "face": ("commands", "__main__"),
 }

@@ -1,0 +1,38 @@
+"""What would stop a change later is found before anything is fetched or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layer.conflicts import check_conflicts
+from layer.host import Host
+from layer.initramfs import check_arguments
+from layer.kernels import bring_modules, check_kernels
+from layer.layout import Placement
+from layer.lock import TreeOptions
+from layer.model import Commit, Package, PackageHeader, Tree
+from layer.space import check_boot, check_repository
+
+
+def check_change(
+    host: Host,
+    base: Commit,
+    options: TreeOptions,
+    packages: Sequence[tuple[PackageHeader, Placement]],
+    to_fetch: Sequence[Package],
+) -> None:
+    """LayerError where packages do not fit over a base, or have no room on this machine."""
+    check_conflicts(host.store, base, [(header, place.files) for header, place in packages])
+    check_kernels(host.store, base.root, packages)
+    check_arguments(options)
+    repository = host.sysroot.store
+    check_repository(to_fetch, repository.path, host.cache, reserved=repository.reserved_space)
+    if not (options.regenerate_initramfs or bring_modules([place for _, place in packages])):
+        check_room_to_boot(host, base.root)  # else it is known when the tree is there
+
+
+def check_room_to_boot(host: Host, tree: Tree) -> None:
+    """StoreError where /boot has no room for a deployment of that tree."""
+    sysroot = host.sysroot
+    boot, deployments = sysroot.path / "boot", sysroot.deployments()
+    check_boot(host.store, tree, boot, host.stateroot, deployments)
