@@ -163,11 +163,15 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True)
 class Scriptlet:
-    """A scriptlet that is read and never run; `slot` is rpm's name of it, such as `post`."""
+    """A scriptlet that is read and never run; `slot` is rpm's name of it, such as `post`.
+
+    `about` are the packages, or the beginnings of paths, that a trigger waits for.
+    """
 
     slot: str
     interpreter: str
     body: str
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         Scriptlet("postun", "/bin/sh", "echo postun"),
         Scriptlet("posttrans", "/bin/sh", "echo posttrans"),
         Scriptlet("verify", "/bin/sh", "echo verify"),
-        Scriptlet("transfiletriggerin", "/bin/sh", "echo trigger"),
+        Scriptlet("transfiletriggerin", "/bin/sh", "echo trigger", ("/usr/lib", "/usr/share")),
     )
     assert header.digest_algorithm == "sha256"
     assert header.payload_codec == "zstd"

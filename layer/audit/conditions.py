@@ -59,6 +59,8 @@ def why_not_set(name: str, text: str) -> str:
     """Why setting this variable matters beyond the script's own use of it, "" where it does not."""
     if name == "PATH" and _USUAL_PATH.fullmatch(text):
         return ""
+    if (name, text) == ("HOME", "/root"):  # as it is
+        return ""
     if name.startswith("DPKG_") and not _TELLING.fullmatch(name):
         return ""
     return f"{name} changes what later commands do" if _TELLING.fullmatch(name) else ""

@@ -10,6 +10,7 @@ from functools import partial
 
 from layer import layout
 from layer.audit.accounts import rewrite_account
+from layer.audit.file_triggers import is_for_files, is_within, rule_by_place
 from layer.audit.files import rewrite_file
 from layer.audit.grammar import Node, parse_lua, parse_script
 from layer.audit.lua import walk as lua
@@ -18,7 +19,7 @@ from layer.audit.lua.run import Run
 from layer.audit.notes import Notes
 from layer.audit.older import rule_older
 from layer.audit.rows import rule_by_row
-from layer.audit.ruling import Call, Gathered, Ruling, unknown
+from layer.audit.ruling import ANYTHING, Call, Gathered, Ruling, unknown
 from layer.audit.simple import Simple
 from layer.audit.state import UNKNOWN, Guard, State, TooLong, Word
 from layer.audit.units import rewrite_unit
@@ -60,11 +61,15 @@ _CACHES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The commands that a trigger makes unnecessary, and whether it fires for the package."""
+    """The commands that a trigger makes unnecessary, and whether it fires for the package.
+
+    `patterns` are those of the paths in a tree that it looks at.
+    """
 
     trigger: str
     expressions: tuple[re.Pattern[str], ...]
     fires: bool
+    patterns: tuple[str, ...] = ()
 
 
 def coverage(header: PackageHeader, triggers: Sequence[Trigger]) -> tuple[Coverage, ...]:
@@ -83,6 +88,7 @@ def coverage(header: PackageHeader, triggers: Sequence[Trigger]) -> tuple[Covera
                 for glob in trigger.include
                 for path, _ in matching(glob, paths)
             ),
+            tuple(glob.text for glob in trigger.include),
         )
         for trigger in triggers
     )
@@ -91,6 +97,7 @@ def coverage(header: PackageHeader, triggers: Sequence[Trigger]) -> tuple[Covera
 def audit_package(header: PackageHeader, covers: Sequence[Coverage]) -> Audit:
     """Reads every scriptlet of a package; see `Audit`."""
     gathered = Gathered({file.path: file for file in header.files})
+    name = header.nevra.name
     judged: list[Judged] = []
     bodies: list[tuple[str, str]] = []
     for scriptlet in header.scriptlets:
@@ -100,14 +107,14 @@ def audit_package(header: PackageHeader, covers: Sequence[Coverage]) -> Audit:
         text = f"{scriptlet.interpreter}\n{scriptlet.body}"
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         bodies.append((scriptlet.slot, digest))
-        judged += _audit_scriptlet(scriptlet, gathered, covers)
+        judged += _audit_scriptlet(scriptlet, name, gathered, covers)
     return Audit(str(header.nevra), tuple(judged), gathered.rewrites, tuple(bodies))
 
 
 def _audit_scriptlet(
-    scriptlet: Scriptlet, gathered: Gathered, covers: Sequence[Coverage]
+    scriptlet: Scriptlet, package: str, gathered: Gathered, covers: Sequence[Coverage]
 ) -> Sequence[Judged]:
-    rule = partial(_rule, slot=scriptlet.slot, gathered=gathered, covers=covers)
+    rule = partial(_rule, scriptlet=scriptlet, package=package, gathered=gathered, covers=covers)
     if not scriptlet.body.strip():
         words = tuple(Word(text) for text in scriptlet.interpreter.split())
         if _SHELL.fullmatch(scriptlet.interpreter):
@@ -135,7 +142,7 @@ def _walk(
     is_bash = scriptlet.interpreter.split()[0].endswith("/bash")
     files = _unpacked(scriptlet, gathered)
     walker = Walker(notes, Simple(rule), files, is_bash=is_bash)
-    state = State(dict(_SET), _FIRST.get(scriptlet.slot))
+    state = State(dict(_SET), _FIRST.get(scriptlet.slot), guards=_occasion(scriptlet))
     walker.sequence(root.children, state)
     for function in notes.uncalled:
         walker.skip(function, "the function is never called")
@@ -161,8 +168,15 @@ def _walk_lua(
             Walker(notes, Simple(rule), files, is_bash=False).sequence(inner.children, state)
         notes.here = here
 
-    lua.read(root, Run(notes, rule, shell, files, count, lua.walk, evaluate, values))
+    run = Run(notes, rule, shell, files, count, lua.walk, evaluate, values)
+    run.place.guards = _occasion(scriptlet)
+    lua.read(root, run)
     return notes.judged
+
+
+def _occasion(scriptlet: Scriptlet) -> tuple[Guard, ...]:
+    """What the whole script hangs on: a trigger, on packages that only a run would tell."""
+    return () if scriptlet.slot in _FIRST else (ANYTHING,)
 
 
 def _unpacked(scriptlet: Scriptlet, gathered: Gathered) -> frozenset[str]:
@@ -174,12 +188,20 @@ def _unpacked(scriptlet: Scriptlet, gathered: Gathered) -> frozenset[str]:
     )
 
 
-def _rule(call: Call, *, slot: str, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling:
+def _rule(
+    call: Call,
+    *,
+    scriptlet: Scriptlet,
+    package: str,
+    gathered: Gathered,
+    covers: Sequence[Coverage],
+) -> Ruling:
     """Triggers before what layer knows itself, so that a local one can cover nearly anything."""
     ruling = (
         rewrite_unit(call, gathered)
-        or _rule_by_trigger(call, gathered, covers)
-        or rule_older(call, slot, gathered)
+        or _rule_by_trigger(call, scriptlet, gathered, covers)
+        or rule_by_place(call, package, scriptlet, {cover.trigger for cover in covers})
+        or rule_older(call, scriptlet.slot, gathered)
         or rewrite_account(call, gathered)
         or rewrite_file(call, gathered)
         or rule_by_row(call)
@@ -187,7 +209,9 @@ def _rule(call: Call, *, slot: str, gathered: Gathered, covers: Sequence[Coverag
     return ruling or unknown("nothing that layer knows does this")
 
 
-def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage]) -> Ruling | None:
+def _rule_by_trigger(
+    call: Call, scriptlet: Scriptlet, gathered: Gathered, covers: Sequence[Coverage]
+) -> Ruling | None:
     if not call.is_known or any(re.search(r"\s", text) for text in call.texts):
         return None
     lines = {call.line, " ".join((call.words[0].text, *call.line.split(" ")[1:]))}
@@ -196,6 +220,8 @@ def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage])
         for cover in covers
         if any(expression.fullmatch(line) for expression in cover.expressions for line in lines)
     ]
+    if is_for_files(scriptlet):
+        return _rule_for_files(call, scriptlet, found)
     fired = next((cover for cover in found if cover.fires), None)
     if fired is not None and _is_about_own(call, gathered) and not _is_fed(call, gathered):
         reason = f"the trigger {fired.trigger} does it"
@@ -203,6 +229,16 @@ def _rule_by_trigger(call: Call, gathered: Gathered, covers: Sequence[Coverage])
     if found and all(cover.trigger in _CACHES for cover in found):
         reason = "it rebuilds a cache of files that this package does not have"
         return Ruling(Verdict.HARMLESS, reason)
+    return None
+
+
+def _rule_for_files(call: Call, scriptlet: Scriptlet, found: Sequence[Coverage]) -> Ruling | None:
+    """A script for the files of any package: whichever brings them, the trigger fires for it."""
+    for cover in found:
+        is_plain = call.fed is None and not any(_UNIT.fullmatch(text) for text in call.texts)
+        if is_plain and is_within(scriptlet.about, cover.patterns):
+            reason = f"the trigger {cover.trigger} does it for every package with such files"
+            return Ruling(Verdict.COVERED, reason, cover.trigger)
     return None
 
 

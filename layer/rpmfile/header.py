@@ -251,8 +251,10 @@ def _scriptlets(header: Any) -> Iterator[Scriptlet]:
         if bodies:
             programs = header[f"{family}scriptprog"]
             kinds = _trigger_kinds(header, family)
+            pairs = tuple(zip(header[f"{family}index"], header[f"{family}name"], strict=True))
             for number, (body, program) in enumerate(zip(bodies, programs, strict=True)):
-                yield Scriptlet(f"{family}{kinds[number]}", program, body)
+                about = tuple(name for index, name in pairs if index == number)
+                yield Scriptlet(f"{family}{kinds[number]}", program, body, about)
 
 
 def _trigger_kinds(header: Any, family: str) -> dict[int, str]:
