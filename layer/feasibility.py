@@ -12,6 +12,9 @@ from layer.layout import Placement
 from layer.lock import TreeOptions
 from layer.model import Commit, Package, PackageHeader, Tree
 from layer.space import check_boot, check_repository
+from layer.store.files import read_text
+
+MACHINE_ID = "usr/etc/machine-id"
 
 
 def check_change(
@@ -25,6 +28,10 @@ def check_change(
     check_conflicts(host.store, base, [(header, place.files) for header, place in packages])
     check_kernels(host.store, base.root, packages)
     check_arguments(options)
+    if read_text(host.store, base.root, MACHINE_ID).strip() not in ("", "uninitialized"):
+        host.reporter.note(
+            "the base ships an id in /etc/machine-id: all machines that first boot it have the same"
+        )
     repository = host.sysroot.store
     check_repository(to_fetch, repository.path, host.cache, reserved=repository.reserved_space)
     if not (options.regenerate_initramfs or bring_modules([place for _, place in packages])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import posixpath
 import re
 import stat
@@ -99,6 +100,10 @@ _WITHOUT_DIRECTORY = ("", "boot", "opt", "var", "run", *_LINKS_AT_BOOT)
 # Deeper in the tree than in the package, so that a relative link out of them would dangle.
 _MOVED_WITH_LINKS = ("/boot", "/opt")
 
+# One number for many machines is one too few: who ships it ships it by mistake.
+_MACHINE_IDS = ("etc/machine-id", "usr/etc/machine-id")
+UNINITIALIZED = b"uninitialized\n"
+
 # kernel-install(8) and OSTree look for a kernel here.
 _KERNEL = re.compile(r"boot/vmlinuz-(?!\.{1,2}$)([^/]+)")
 
@@ -183,6 +188,7 @@ class _Placing:
 
     def __init__(self, header: PackageHeader, declared: frozenset[str]) -> None:
         self._package = str(header.nevra)
+        self._algorithm = header.digest_algorithm
         self._tmpfiles_path = tmpfiles_path(header.nevra.name)
         self._is_skeleton = header.nevra.name in SKELETON_PACKAGES
         self._declared = declared
@@ -211,12 +217,19 @@ class _Placing:
             self._add_at_boot(file, path if path == rule.root else _moved(path, rule))
         elif file.is_ghost:
             pass  # the package claims the name, and brings nothing
+        elif path in _MACHINE_IDS and stat.S_ISREG(file.mode) and not self._is_nobodys(file):
+            self.refuse(file.path, "a machine's id is its own; empty or uninitialized it may be")
         elif rule.fate is Fate.TREE:
             self._add_to_tree(file, path, rule)
         elif _is_dir(file) and (path == rule.root or self._is_skeleton):
             self._ignored.append(file.path)
         else:
             self.refuse(file.path, rule.reason)
+
+    def _is_nobodys(self, file: PackageFile) -> bool:
+        """Whether a machine-id names no machine (machine-id(5))."""
+        known = hashlib.new(self._algorithm, UNINITIALIZED).hexdigest()
+        return file.size == 0 or file.digest == known
 
     def finish(self) -> Placement:
         self._check_parents()

@@ -340,8 +340,9 @@ class Deployment:
     """A bootable checkout of a commit in a sysroot.
 
     `origin` is the text of its origin file, `path` its directory on disk,
-    `kernel_arguments` those of its boot entry. `boot_checksum` is over its kernel, initramfs and
-    device trees: it names their directory in /boot.
+    `kernel_arguments` those of its boot entry. `unlocked` is libostree's word for
+    whether /usr is writable: `none`, `development`, `hotfix` or `transient`. `boot_checksum` is
+    over its kernel, initramfs and device trees: it names their directory in /boot.
     """
 
     index: int
@@ -354,8 +355,13 @@ class Deployment:
     is_booted: bool = False
     is_staged: bool = False
     is_pinned: bool = False
-    is_unlocked: bool = False
+    unlocked: str = "none"
     boot_checksum: str = ""
+
+    @property
+    def is_unlocked(self) -> bool:
+        """Whether /usr is or was writable, so that it may differ from the commit."""
+        return self.unlocked != "none"
 
 
 @dataclass(frozen=True, slots=True)

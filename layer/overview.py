@@ -41,7 +41,7 @@ def _state(state: DeploymentState) -> list[str]:
     if state.lines_not_run:
         rows.append(("Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"))
     if deployment.is_unlocked:
-        rows.append(("Unlocked", "yes"))
+        rows.append(("Unlocked", deployment.unlocked))
     if state.problem:
         rows.append(("Problem", state.problem))
     width = max(len(key) for key, _ in rows)

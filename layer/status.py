@@ -112,7 +112,7 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "booted": deployment.is_booted,
         "staged": deployment.is_staged,
         "pinned": deployment.is_pinned,
-        "unlocked": "development" if deployment.is_unlocked else "none",
+        "unlocked": deployment.unlocked,
         "timestamp": state.commit.timestamp,
         "requested-packages": [r.text for r in state.origin.requests] if state.origin else [],
         "requested-local-packages": [],

@@ -31,7 +31,8 @@ def mounted(image: Path, place: Path, mebibytes: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", place], check=True)
+        # Lazily: our own process may still have the repository open.
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def kernel(version: str, mebibytes: float) -> FileSpec:

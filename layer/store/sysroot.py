@@ -15,7 +15,6 @@ from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, un
 from layer.store.objects import OstreeStore
 
 _LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
-_UNLOCKED_NONE = OSTree.DeploymentUnlockedState.NONE
 # libostree leaves what is staged alone at shutdown while this is there. The version that we
 # know makes the file not itself (ostree-sysroot-deploy.c).
 _LOCKED = Path("/run/ostree/staged-deployment-locked")
@@ -151,6 +150,23 @@ class Sysroot:
             item = self._sysroot.get_deployments()[deployment.index]
             self._sysroot.deployment_set_pinned(item, is_pinned)
 
+    def unlock_booted(self, *, is_hotfix: bool) -> None:
+        """Lays a writable overlay over the running /usr; one that stays, where it is a hotfix."""
+        booted = self._sysroot.get_booted_deployment()
+        if booted is None:
+            raise StoreError(
+                f"no deployment of {self.path} is booted, so that there is no running /usr",
+                "`layer run` tries what is layered on any sysroot",
+            )
+        state = _unlocked(booted)
+        if state != "none":
+            raise StoreError(f"/usr is writable already ({state})")
+        wanted = OSTree.DeploymentUnlockedState
+        with translated("cannot make /usr writable"):
+            self._sysroot.deployment_unlock(
+                booted, wanted.HOTFIX if is_hotfix else wanted.DEVELOPMENT, None
+            )
+
     def clean_up(self) -> None:
         """Removes checkouts and boot files that no deployment needs, and objects without a ref."""
         with translated("cannot clean up"):
@@ -211,7 +227,7 @@ class Sysroot:
             is_booted=is_booted,
             is_staged=item.is_staged(),
             is_pinned=item.is_pinned(),
-            is_unlocked=item.get_unlocked() != _UNLOCKED_NONE,
+            unlocked=_unlocked(item),
             boot_checksum=item.get_bootcsum() or "",
         )
 
@@ -234,6 +250,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def _unlocked(item: Any) -> str:
+    return str(OSTree.Deployment.unlocked_state_to_string(item.get_unlocked()))
 
 
 def _is_sysroot(path: Path) -> bool:
