@@ -46,7 +46,7 @@ class Options:
     /etc/yum.repos.d; `cache` holds repository metadata and downloads.
     `accept_unscripted` names packages that may come although nothing does what
     lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
-    of the machine's setting.
+    of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
     """
 
     stateroot: str | None = None
@@ -56,6 +56,7 @@ class Options:
     sandbox: SandboxOptions | None = None
     accept_unscripted: tuple[str, ...] = ()
     scriptlets: str | None = None
+    cache_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

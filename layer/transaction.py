@@ -39,6 +39,7 @@ from layer.model import (
     NewDeployment,
     Package,
     PackageHeader,
+    Repository,
     RepositoryMetadata,
     Request,
     Resolution,
@@ -209,6 +210,22 @@ def apply(host: Host, change: Change) -> Deployment:
     return deployed
 
 
+def download(host: Host, change: Change) -> None:
+    """Fetches and imports all that the change takes, so that it can be made without a network.
+
+    As `apply`, with the lock held since `prepare`; what boots stays as it is.
+    """
+    require_root()
+    with _refs_kept_on_failure(host):
+        files = _import(host, change)
+        with host.store.transaction():
+            host.store.set_ref(f"layer/base/{change.base.checksum}", change.base.checksum)
+    if not change.after.override_commit and change.after.base.remote:
+        set_remote_ref(host.store, str(change.after.base), change.base.checksum)
+    for path in files:
+        path.unlink(missing_ok=True)
+
+
 def packages_of(resolution: Resolution) -> tuple[Package, ...]:
     """The packages to add over the base."""
     return tuple(s.package for s in resolution.selections)
@@ -220,13 +237,18 @@ def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
     errors: list[RepositoryError] = []
     for repository in host.repositories():
         try:
-            found.append(fetch_metadata(repository, host.cache, host.reporter))
+            found.append(_fetch(host, repository))
         except RepositoryError as error:
             errors.append(error)
     if errors:
         message = "\n".join(error.message for error in errors)
         raise RepositoryError(message, errors[0].hint) from errors[0]
     return tuple(found)
+
+
+def _fetch(host: Host, repository: Repository) -> RepositoryMetadata:
+    cache_only = host.options.cache_only
+    return fetch_metadata(repository, host.cache, host.reporter, cache_only=cache_only)
 
 
 def _headers(
@@ -236,7 +258,12 @@ def _headers(
     offered: Sequence[RepositoryMetadata],
 ) -> tuple[PackageHeader, ...]:
     repositories = [o.repository for o in offered]
-    fetched = fetch_headers(to_fetch, repositories, host.cache, host.reporter) if to_fetch else {}
+    fetched: Mapping[Package, Path] = {}
+    if to_fetch:
+        cache_only = host.options.cache_only
+        fetched = fetch_headers(
+            to_fetch, repositories, host.cache, host.reporter, cache_only=cache_only
+        )
     headers = []
     for package in packages:
         imported = find_package(host.store, package.checksum)
@@ -303,7 +330,13 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
     if not change.to_fetch:
         return ()
     downloads = host.cache / "packages"
-    files = fetch_packages(change.to_fetch, host.repositories(), downloads, host.reporter)
+    files = fetch_packages(
+        change.to_fetch,
+        host.repositories(),
+        downloads,
+        host.reporter,
+        cache_only=host.options.cache_only,
+    )
     host.reporter.step(f"Importing {count(len(files), 'package')}")
     try:
         with host.store.transaction():

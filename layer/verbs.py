@@ -30,7 +30,7 @@ from layer.origin import (
     without_requests,
 )
 from layer.status import fulfils
-from layer.store.remote import borrow, pull, pull_history, read_history
+from layer.store.remote import borrow, pull, pull_history, read_history, require_complete
 from layer.transaction import open_sources, prepare
 from layer.words import instant
 
@@ -269,30 +269,50 @@ def _pulled(host: Host, origin: Origin, word: str | None = None) -> Iterator[tup
             host = replace(host, borrowed=stack.enter_context(borrow(host.store)))
         elif not host.sysroot.is_locked:
             host.sysroot.ensure_writable()
-        store, remote, ref = host.store, source.remote, source.ref
-        host.reporter.step(f"Pulling {source}")
-        if not remote:
-            newest = _local(host, ref)
-            checksum = newest if word is None else _in_history(host, source, newest, word)
-        elif word is None:
-            checksum = pull(store, remote, ref, host.reporter)
-        else:
-            newest = pull_history(store, remote, ref, host.reporter)
-            found = _in_history(host, source, newest, word)
-            checksum = pull(store, remote, ref, host.reporter, commit=found)
-        yield host, store.read_commit(checksum)
+        checksum = (
+            _find(host, source, word) if _is_here(host, source) else _pull(host, source, word)
+        )
+        require_complete(host.store, checksum, str(source))
+        yield host, host.store.read_commit(checksum)
 
 
-def _local(host: Host, ref: str) -> str:
-    found = host.store.find_commit(ref)
+def _is_here(host: Host, source: BaseSource) -> bool:
+    """Whether nothing is to be pulled: a ref of our own, or what was pulled before will do."""
+    return host.options.cache_only or not source.remote
+
+
+def _find(host: Host, source: BaseSource, word: str | None) -> str:
+    newest = _local(host, source)
+    if word is None:
+        return newest
+    # A version that was downloaded may be newer than what is deployed from the ref.
+    kept = sorted(host.store.refs("layer/base").values())
+    later = [c for c in kept if newest in dict(read_history(host.store, c))]
+    return _in_history(host, source, [newest, *later], word)
+
+
+def _pull(host: Host, source: BaseSource, word: str | None) -> str:
+    store, remote, ref = host.store, source.remote, source.ref
+    host.reporter.step(f"Pulling {source}")
+    if word is None:
+        return pull(store, remote, ref, host.reporter)
+    newest = pull_history(store, remote, ref, host.reporter)
+    found = _in_history(host, source, [newest], word)
+    return pull(store, remote, ref, host.reporter, commit=found)
+
+
+def _local(host: Host, source: BaseSource) -> str:
+    found = host.store.find_commit(str(source))
     if found is None:
-        raise NotFound(f"the sysroot's repository has no ref {ref}")
+        hint = "pull it while there is a network: leave out --cache-only" if source.remote else None
+        raise NotFound(f"the sysroot's repository has no ref {source}", hint)
     return found
 
 
-def _in_history(host: Host, source: BaseSource, newest: str, word: str) -> str:
+def _in_history(host: Host, source: BaseSource, tips: Sequence[str], word: str) -> str:
     """The commit whose version or checksum (at least 7 digits) a word is."""
-    history = read_history(host.store, newest)
+    histories = [read_history(host.store, tip) for tip in tips]
+    history = list(dict.fromkeys(entry for one in histories for entry in one))
     for checksum, version in history:
         if word == version != "" or (len(word) >= _FEWEST_DIGITS and checksum.startswith(word)):
             return checksum

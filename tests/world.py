@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from layer import transaction, verbs
 from layer.change import Change
@@ -262,14 +263,30 @@ def write_repo_file(directory: Path, name: str, url: str) -> Path:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    asked: list[str]
+
+    def __init__(self, *arguments: Any, asked: list[str], **rest: Any) -> None:
+        self.asked = asked
+        super().__init__(*arguments, **rest)
+
+    def do_GET(self) -> None:
+        """Notes what is asked for."""
+        self.asked.append(self.path)
+        super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[str]:
-    """Serves a directory by plain HTTP on loopback; gives its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
+def served(directory: Path, asked: list[str] | None = None) -> Iterator[str]:
+    """Serves a directory by plain HTTP on loopback; gives its URL.
+
+    The paths of all requests are added to `asked`.
+    """
+    asked = [] if asked is None else asked
+    handler = partial(_Quiet, directory=str(directory), asked=asked)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

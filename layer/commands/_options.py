@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ UNCHANGED = 77
 _REPO_DIRS = "repository_directories"
 _CACHE = "cache_directory"
 _ACCEPT = "accept_unscripted"
+_CACHE_ONLY = "cache_only"
+# What `carry_out` does beside the change, by these keys of click's context.
+_REBOOT = "layer.reboot"
+_DOWNLOAD_ONLY = "layer.download-only"
 
 Decorated = Callable[..., Any]
 
@@ -71,6 +76,7 @@ def opening_options(function: Decorated) -> Decorated:
             cache=rest.pop(_CACHE, None),
             wait=not no_wait,
             accept_unscripted=rest.pop(_ACCEPT, ()),
+            cache_only=rest.pop(_CACHE_ONLY, False),
         )
         return function(opened=functools.partial(open_host, sysroot, options, Narrator()), **rest)
 
@@ -109,6 +115,56 @@ def consent_options(function: Decorated) -> Decorated:
     )(function)
 
 
+def cache_only_option(function: Decorated) -> Decorated:
+    """--cache-only, for `sysroot_options`, which stands below it."""
+    return click.option(
+        "-C", "--cache-only", is_flag=True, help="Use what was fetched before; no network."
+    )(function)
+
+
+def network_options(function: Decorated) -> Decorated:
+    """--cache-only and --download-only, for verbs that `carry_out` what they fetch."""
+    return click.option(
+        "--download-only",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(_DOWNLOAD_ONLY),
+        help="Fetch all that it takes, and deploy nothing.",
+    )(cache_only_option(function))
+
+
+def reboot_option(function: Decorated) -> Decorated:
+    """--reboot, which `rebooting` and `carry_out` heed."""
+    return click.option(
+        "-r",
+        "--reboot",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(_REBOOT),
+        help="Reboot afterwards, if something changed.",
+    )(function)
+
+
+@contextmanager
+def rebooting(host: Host) -> Iterator[None]:
+    """Reboots after what is inside has succeeded, where --reboot was said.
+
+    LayerError beforehand where a reboot would not lead into the sysroot.
+    """
+    is_wanted = _is_wanted(_REBOOT)
+    if is_wanted and not host.sysroot.is_booted:
+        raise LayerError(
+            f"--reboot: {host.sysroot.path} is not what this machine runs; nothing has changed",
+            "leave out --reboot",
+        )
+    yield
+    click.echo(REBOOT)
+    if is_wanted:
+        from layer.sandbox.machine import reboot
+
+        reboot()
+
+
 def skip_option(function: Decorated) -> Decorated:
     """--skip-broken, of the verbs that take the layers to another base."""
     return click.option(
@@ -117,7 +173,7 @@ def skip_option(function: Decorated) -> Decorated:
 
 
 def change_options(function: Decorated) -> Decorated:
-    """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments."""
+    """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments; and --reboot."""
     for option in (
         click.option("--unchanged-exit-77", is_flag=True, help="Exit 77 if nothing changed."),
         click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking."),
@@ -126,7 +182,7 @@ def change_options(function: Decorated) -> Decorated:
         ),
     ):
         function = option(function)
-    return function
+    return reboot_option(function)
 
 
 def carry_out(
@@ -150,18 +206,23 @@ def carry_out(
         plan = decide()
         click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
         return UNCHANGED if plan.is_empty and unchanged_exit_77 else 0
-    with host.locked():
+    with host.locked(), ExitStack() as stack:
         plan = decide()
         if plan.is_empty:
             click.echo(unchanged)
             return UNCHANGED if unchanged_exit_77 else 0
+        if not _is_wanted(_DOWNLOAD_ONLY):
+            stack.enter_context(rebooting(host))
         click.echo(render.change(plan))
         confirm(assumeyes=assumeyes)
+        if _is_wanted(_DOWNLOAD_ONLY):
+            transaction.download(host, plan)
+            click.echo("Downloaded. With --cache-only the same needs no network.")
+            return 0
         transaction.apply(host, plan)
         if purge:
             for path in leftovers.purge(plan.leftovers):
                 click.echo(f"Removed {path}")
-        click.echo(REBOOT)
     return 0
 
 
@@ -178,3 +239,16 @@ def confirm(*, assumeyes: bool) -> None:
         raise
     if not is_yes:
         raise LayerError("the answer is no; nothing has changed")
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """A callback that keeps a flag in the context, for verbs that have no use for it themselves."""
+
+    def callback(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        context.meta[key] = value
+
+    return callback
+
+
+def _is_wanted(key: str) -> bool:
+    return bool(click.get_current_context().meta.get(key, False))

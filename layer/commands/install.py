@@ -10,6 +10,7 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
+    network_options,
     repository_options,
     sysroot_options,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     help="With or without documentation, from now on, of all layers.",
 )
 @change_options
+@network_options
 @consent_options
 @repository_options
 @sysroot_options

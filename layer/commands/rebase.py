@@ -10,6 +10,7 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
+    network_options,
     repository_options,
     skip_option,
     sysroot_options,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
 @skip_option
 @change_options
+@network_options
 @consent_options
 @repository_options
 @sysroot_options

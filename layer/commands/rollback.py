@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import confirm, sysroot_options
-from layer.words import REBOOT
+from layer.commands._options import confirm, reboot_option, rebooting, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 @click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root.")
 @click.option("--keep-etc", is_flag=True, help="Carry along what was changed in /etc.")
+@reboot_option
 @sysroot_options
 def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
     """Boot the previous deployment again.
@@ -28,9 +28,8 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
     if dry_run:
         click.echo(render.rollback(*verbs.rollback(host, keep_etc=keep_etc), keep_etc=keep_etc))
         return
-    with host.locked():
+    with host.locked(), rebooting(host):
         plan, edits = verbs.rollback(host, keep_etc=keep_etc)
         click.echo(render.rollback(plan, edits, keep_etc=keep_etc))
         confirm(assumeyes=assumeyes)
         host.sysroot.write(plan)
-        click.echo(REBOOT)

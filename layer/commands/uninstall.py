@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    cache_only_option,
+    carry_out,
+    change_options,
+    repository_options,
+    sysroot_options,
+)
 from layer.errors import LayerError
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ def _requested(
 )
 @click.option("--purge", is_flag=True, help="Remove what they leave, where nobody edited it.")
 @change_options
+@cache_only_option
 @repository_options
 @sysroot_options
 def command(

@@ -10,6 +10,7 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
+    network_options,
     repository_options,
     skip_option,
     sysroot_options,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--preview", is_flag=True, help="As --check, with every package of the base.")
 @skip_option
 @change_options
+@network_options
 @consent_options
 @repository_options
 @sysroot_options

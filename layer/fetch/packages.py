@@ -34,15 +34,19 @@ def fetch_packages(
     repositories: Iterable[Repository],
     directory: Path,
     reporter: Reporter,
+    *,
+    cache_only: bool = False,
 ) -> dict[Package, Path]:
     """Return every package's file in `directory`, named by its checksum, size and SHA-256 checked.
 
     Files that are there already are checked and kept; a partial one is
-    continued. One RepositoryError names all packages that could not be had.
+    continued. One RepositoryError names all packages that could not be had; with
+    `cache_only` those that are not there.
     """
     found = {package: directory / f"{package.checksum}.rpm" for package in packages}
     with explained(directory):
         missing = {package for package, path in found.items() if not _is_intact(path, package)}
+        _refuse_missing(missing, cache_only=cache_only)
         plan = _package_downloads(missing, repositories)
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         for package, download in plan.items():
@@ -69,6 +73,8 @@ def fetch_headers(
     repositories: Iterable[Repository],
     cache: Path,
     reporter: Reporter,
+    *,
+    cache_only: bool = False,
 ) -> dict[Package, Path]:
     """Return for every package a file with the RPM's beginning: lead, signature and header.
 
@@ -80,6 +86,7 @@ def fetch_headers(
         missing = {package for package, path in found.items() if not _is_header(path)}
     if not missing:
         return found
+    _refuse_missing(missing, cache_only=cache_only)
     plan = _package_downloads(missing, repositories)
     with scratch_in(cache) as scratch:
         for package, download in plan.items():
@@ -90,6 +97,15 @@ def fetch_headers(
         for package, download in plan.items():
             download.destination.replace(found[package])
     return found
+
+
+def _refuse_missing(missing: Collection[Package], *, cache_only: bool) -> None:
+    if missing and cache_only:
+        names = ", ".join(str(package.nevra) for package in sorted(missing, key=lambda p: p.nevra))
+        raise RepositoryError(
+            f"not fetched yet: {names}",
+            "fetch them while there is a network: --download-only in place of --cache-only",
+        )
 
 
 def _package_downloads(

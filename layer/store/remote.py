@@ -123,6 +123,17 @@ def read_history(store: OstreeStore, newest: str) -> tuple[tuple[str, str], ...]
     return tuple(found)
 
 
+def require_complete(store: OstreeStore, checksum: str, name: str) -> None:
+    """RepositoryError for a commit whose pull was cut short: no tree is built upon it."""
+    with translated(f"cannot read commit {checksum}"):
+        _, _, state = store.repo.load_commit(checksum)
+    if state & OSTree.RepoCommitState.PARTIAL:
+        raise RepositoryError(
+            f"{name}: of commit {checksum} only a part is here",
+            "pull the rest of it while there is a network: leave out --cache-only",
+        )
+
+
 def _pull(
     store: OstreeStore, remote: str, ref: str, reporter: Reporter, options: dict[str, Any]
 ) -> str:
