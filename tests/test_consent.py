@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,3 +201,29 @@ def test_users_directories_and_capabilities_are_declared_instead(scripted: Machi
     path = "/usr/lib/tmpfiles.d/zz-layer-scriptlets-rewriter.conf"
     owner = layer("db", "owner", "--sysroot", str(scripted.path), path)
     assert owner.stdout == f"{path}: layer\n"
+
+
+EITHER = """\
+if command -v setcap >/dev/null; then
+    if setcap cap_net_raw+ep /usr/bin/either; then
+        chmod u-s /usr/bin/either
+    else
+        chmod u+s /usr/bin/either
+    fi
+else
+    chmod 4755 /usr/bin/either
+fi
+"""
+
+
+def test_a_program_that_gets_capabilities_is_not_made_setuid_too(scripted: Machine) -> None:
+    """The script's other branch is for where capabilities cannot be set."""
+    program = FileSpec("/usr/bin/either", b"#!/bin/sh\n", mode=0o755)
+    scriptlets = (Scriptlet("post", EITHER),)
+    scripted.world.publish(tiny_rpm("either", program, scriptlets=scriptlets, arch="x86_64"))
+    done = do(scripted, "install", "-y", "either")
+    assert "setuid root" not in done.stdout
+    assert "/usr/bin/either: " in done.stdout
+    path = scripted.pending().path / "usr/bin/either"
+    assert path.stat().st_mode & 0o7777 == 0o755
+    assert "security.capability" in os.listxattr(path)

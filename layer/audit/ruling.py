@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from layer.audit.state import Guard, GuardKind, Word
 from layer.audit.verdict import Alternative, Mode, Rewrites, Verdict
@@ -12,6 +12,7 @@ from layer.model import PackageFile
 
 ANYTHING = Guard(GuardKind.OTHER)
 _FOLDER = re.compile(r"(/usr)?/s?bin/")
+_SET_ID = 0o6000
 _SPACE = re.compile(r"\s")
 
 
@@ -106,10 +107,22 @@ class Gathered:
             tuple(dict.fromkeys(self.capabilities)),
             tuple(dict.fromkeys(self.links)),
             tuple(dict.fromkeys(self.alternatives)),
-            tuple(dict.fromkeys(self.modes)),
+            tuple(dict.fromkeys(self._modes())),
             tuple(dict.fromkeys(self.shells)),
             tuple(dict.fromkeys(unit for unit in self.disabled if unit not in self.enabled)),
         )
+
+    def _modes(self) -> Iterator[Mode]:
+        """Attributes of files, without set-id bits where there are capabilities.
+
+        A script makes a program setuid where it cannot give it these. A tree always can, and the
+        program shall not run with all of root's power, too.
+        """
+        able = {path for path, _ in self.capabilities}
+        for mode in self.modes:
+            if mode.path in able and mode.mode is not None:
+                mode = replace(mode, mode=mode.mode & ~_SET_ID)
+            yield mode
 
 
 @dataclass(frozen=True, slots=True)
