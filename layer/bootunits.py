@@ -1,15 +1,18 @@
-"""Units for the boot of a machine whose own /etc was edited.
+"""Units of a derived tree for what only the machine that boots it can do.
 
 Once an admin has changed /etc/passwd, the merge of a new deployment keeps that
 whole file, and accounts that the layers brought are not in it; the same holds
-for /etc/ld.so.cache. So a derived tree carries units that add what is missing,
-before anything that might need it.
+for /etc/ld.so.cache. So units add what is missing, before anything that might
+need it. Another one runs what triggers leave to the boot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
+
 from layer import ids
-from layer.model import FileAttributes, Tree
+from layer.model import FileAttributes, LeftToBoot, Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.trees import TreeEditor, lookup
@@ -25,8 +28,11 @@ Description=Add the accounts of layered packages to /etc
 Documentation=man:layer(1) man:systemd-sysusers(8)
 DefaultDependencies=no
 Conflicts=shutdown.target
-After=local-fs.target
-Before=sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service shutdown.target
+# Not after local-fs.target: systemd-tmpfiles-setup-dev.service comes before that, and after
+# systemd-sysusers.service, so one of them would be left out to break the cycle.
+After=systemd-remount-fs.service
+Before=sysinit.target systemd-sysusers.service systemd-tmpfiles-setup-dev.service
+Before=systemd-tmpfiles-setup.service shutdown.target
 
 [Service]
 Type=oneshot
@@ -56,8 +62,34 @@ ExecStart=/{program} -X
 """
 
 
-def add_boot_units(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tuple[str, ...]]:
-    """The tree with the units that its difference from the base needs, and the paths written."""
+_TRIGGERS = """\
+[Unit]
+Description=Run what layered packages leave to the boot
+Documentation=man:layer(1)
+# Nothing waits for it.
+After=multi-user.target
+
+[Service]
+Type=oneshot
+Nice=19
+IOSchedulingClass=idle
+StateDirectory=layer
+# Once, until other packages leave something else.
+ExecCondition=/bin/sh -c "! grep -qsx {key} /var/lib/layer/boot-triggers"
+{commands}
+ExecStartPost=/bin/sh -c "echo {key} >/var/lib/layer/boot-triggers"
+"""
+# Units of systemd's own do it at every boot.
+_DONE_BY_SYSTEMD = {"tmpfiles": "systemd-tmpfiles-setup.service"}
+
+
+def add_boot_units(
+    store: ObjectStore, base: Tree, tree: Tree, left: Sequence[LeftToBoot] = ()
+) -> tuple[Tree, tuple[str, ...]]:
+    """The tree with the units that its difference from the base needs, and the paths written.
+
+    `left` is what triggers leave to the boot.
+    """
     units = {}
     names = sorted(_accounts(store, tree) - _accounts(store, base))
     if names:
@@ -65,7 +97,8 @@ def add_boot_units(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tu
     cache = lookup(store, tree, _CACHE)
     if cache is not None and cache != lookup(store, base, _CACHE):
         units["layer-libraries.service"] = (_LIBRARIES, "ldconfig")
-    if not units or lookup(store, tree, _MANAGER) is None:
+    left = [item for item in left if item.trigger not in _DONE_BY_SYSTEMD]
+    if not (units or left) or lookup(store, tree, _MANAGER) is None:
         return tree, ()
     texts, links = {}, {}
     for name, (text, program) in units.items():
@@ -73,10 +106,31 @@ def add_boot_units(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tu
         if path is not None:
             texts[f"{_UNITS}/{name}"] = text.format(program=path, names=" ".join(names))
             links[f"{_UNITS}/sysinit.target.wants/{name}"] = f"../{name}"
+    if left:
+        name = "layer-triggers.service"
+        texts[f"{_UNITS}/{name}"] = _triggers(left)
+        links[f"{_UNITS}/multi-user.target.wants/{name}"] = f"../{name}"
     editor = TreeEditor(store, write_text(store, tree, texts))
     for path, target in links.items():
         editor.put_file(path, store.write_file(FileAttributes(mode=0o120777, target=target)))
     return editor.write(), (*sorted(texts), *sorted(links))
+
+
+def _triggers(left: Sequence[LeftToBoot]) -> str:
+    lines = [
+        f"ExecStart={'-' if item.may_fail else ''}{' '.join(map(_quoted, command))}"
+        for item in left
+        for command in item.commands
+    ]
+    key = sha256("\n".join([*(item.key for item in left), *lines]).encode()).hexdigest()
+    return _TRIGGERS.format(key=key, commands="\n".join(lines))
+
+
+def _quoted(word: str) -> str:
+    """A word of a command line in a unit, systemd.service(5)."""
+    for old, new in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$"), ("\n", "\\n")):
+        word = word.replace(old, new)
+    return f'"{word}"'
 
 
 def _accounts(store: ObjectStore, tree: Tree) -> set[str]:

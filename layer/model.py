@@ -322,6 +322,16 @@ class TriggerRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftToBoot:
+    """What a trigger is to do on the machine that boots the tree, once for each `key`."""
+
+    trigger: str
+    key: str
+    commands: tuple[tuple[str, ...], ...]
+    may_fail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NearTree:
     """A clean checkout on disk that resembles the tree in work: its path and what it contains.
 

@@ -140,7 +140,7 @@ def assemble(
     second = fire(tree=owned, triggers=after_owners, scratch=_folder(workshop.scratch, "late"))
     kernels.check_made(demand, (first, second))
     # No /etc of a machine is older than the base's own: only layers need the units.
-    tree, units = add_boot_units(store, base if before is None else second.tree, second.tree)
+    tree, units = (second.tree, ()) if before else _boot_units(store, base, first, second)
     reporter.step("Writing the rpm database")
     tree, database = assembly.record_packages(
         store,
@@ -156,6 +156,14 @@ def assemble(
     tree = label(store, before or base, tree, copies, _folder(workshop.scratch, "labels"))
     lock = replace(_lock(grown.packages, grown.exceptions, triggers), options=tree_options)
     return Assembled(tree, lock, record, grown.notes, copies.write())
+
+
+def _boot_units(
+    store: ObjectStore, base: Tree, first: TriggerOutcome, second: TriggerOutcome
+) -> tuple[Tree, tuple[str, ...]]:
+    """The tree of the second outcome with the units for its boot."""
+    left = (*first.left_to_boot, *second.left_to_boot)
+    return add_boot_units(store, base, second.tree, left)
 
 
 def commit_derived(store: ObjectStore, base: Commit, assembled: Assembled) -> str:

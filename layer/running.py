@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from layer.errors import StoreError, TriggerFailed
-from layer.model import Commit, NearTree, Tree, TreeDiff, TriggerRun
+from layer.model import Commit, LeftToBoot, NearTree, Tree, TreeDiff, TriggerRun
 from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
 from layer.report import SILENT, Reporter
 from layer.sandbox.box import Sandbox, SandboxedCommand, SandboxOptions
@@ -38,11 +38,15 @@ _LINES = 20  # of a failed trigger's output that are shown
 
 @dataclass(frozen=True, slots=True)
 class TriggerOutcome:
-    """The tree with what the triggers wrote, the runs in their order, and who wrote which path."""
+    """The tree with what the triggers wrote, the runs in their order, and who wrote which path.
+
+    `left_to_boot` is what is to run on the machine that boots the tree.
+    """
 
     tree: Tree
     runs: tuple[TriggerRun, ...] = ()
     written: tuple[tuple[str, str], ...] = ()
+    left_to_boot: tuple[LeftToBoot, ...] = ()
 
 
 def run_triggers(
@@ -71,6 +75,7 @@ def run_triggers(
     changed = set(_all_paths(difference))
     writers: dict[str, str] = {}
     runs: list[TriggerRun] = []
+    left: list[LeftToBoot] = []
     with _Bench(store, near, scratch, options) as bench:
         firings = [(t, fires_on_demand(t, difference, demand)) for t in triggers]
         for trigger, firing in firings:
@@ -82,13 +87,14 @@ def run_triggers(
                 task = Task(trigger, job, program, key, epoch)
                 run, effect = _carry_out(store, bench, task, tree, reporter)
                 runs.append(run)
+                left += task.left_to_boot
                 after = apply_effect(store, tree, effect)
                 made = diff(store, tree, after)
                 changed.update(_all_paths(made))
                 writers.update(dict.fromkeys((*made.added, *made.changed), trigger.name))
                 writers = {path: who for path, who in writers.items() if path not in made.removed}
                 tree = after
-    return TriggerOutcome(tree, tuple(runs), tuple(sorted(writers.items())))
+    return TriggerOutcome(tree, tuple(runs), tuple(sorted(writers.items())), tuple(left))
 
 
 def _all_paths(difference: TreeDiff) -> tuple[str, ...]:
@@ -108,6 +114,15 @@ class Task:
     def outcome(self, status: str, *, was_cached: bool = False) -> TriggerRun:
         """The record of this job."""
         return TriggerRun(self.trigger.name, self.key, status, self.job.values, was_cached)
+
+    @property
+    def left_to_boot(self) -> tuple[LeftToBoot, ...]:
+        """What of it is to run at boot."""
+        if self.trigger.phase != "boot" or self.program is None:
+            return ()
+        may_fail = self.trigger.on_failure == "warn"
+        commands = tuple((*_environment(command), *command.argv) for command in self.commands)
+        return (LeftToBoot(self.trigger.name, self.key, commands, may_fail),)
 
     @property
     def ref(self) -> str:
@@ -132,6 +147,12 @@ class Task:
                 needs_proc=self.trigger.needs_proc,
                 is_strict=self.trigger.dlopens_payload,
             )
+
+
+def _environment(command: SandboxedCommand) -> tuple[str, ...]:
+    """The start of a command line that sets variables for a command."""
+    pairs = tuple(f"{name}={value}" for name, value in command.env)
+    return ("/usr/bin/env", *pairs) if pairs else ()
 
 
 def kept_ref(name: str, key: str) -> str:

@@ -344,6 +344,7 @@ def test_a_machine_with_an_edited_etc_boots_with_its_layers(edited: Machine) -> 
     gid = (edited.pending().path / "usr/bin/demo-daemon-id").stat().st_gid
     result = boot_sysroot(edited.path)
     assert result.state == "running", result.console
+    assert not [line for line in result.values("journal") if "ordering cycle" in line]
     assert set(result.values("test")) == {
         f"uid={gid}",
         f"daemon-group=demod:{gid}",
