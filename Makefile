@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets verify-full bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets test-boot verify-full bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -19,6 +19,10 @@ test-scriptlets: setup
 # `layer trigger verify` over a tree of the whole full set; minutes, and 20 GB where it is not built
 verify-full: setup
 	@$(PYTHON) -m tests.bench.verify_full $(TRIGGERS)
+
+# Four boots of a virtual machine with layer in its base; consoles in build/test-boot
+test-boot: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py $(PYTEST)
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)

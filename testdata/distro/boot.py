@@ -64,7 +64,7 @@ def boot_sysroot(
 ) -> BootResult:
     """Boot a copy of the sysroot's newest deployment; the directory is only read."""
     with disk_image(sysroot, scratch=scratch) as image:
-        return boot_image(image, timeout=timeout, arguments=arguments)
+        return boot_image(image, timeout=timeout, arguments=("boot-marker", *arguments))
 
 
 @contextmanager
@@ -72,33 +72,50 @@ def disk_image(sysroot: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     """Make an ext4 image of the sysroot in `scratch`, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="boot-", dir=scratch) as directory:
         image = Path(directory, "disk.img")
-        content, files = _measure(sysroot)
-        with open(image, "wb") as stream:
-            stream.truncate(content + content // 8 + _SPARE_BYTES)
-        subprocess.run(
-            [
-                *("mkfs.ext4", "-q", "-F", "-L", "root"),
-                # Neither a journal nor checksums: the image lives for one test.
-                *("-O", "^has_journal,^metadata_csum"),
-                *("-E", "lazy_itable_init=1,root_owner=0:0"),
-                *("-N", str(int(files * _INODES_PER_FILE) + 10_000)),
-                *("-d", str(sysroot), str(image)),
-            ],
-            check=True,
-        )
+        make_image(sysroot, image)
         yield image
 
 
+def make_image(directory: Path, image: Path, *, spare: int = _SPARE_BYTES) -> None:
+    """Write an ext4 image of a directory, with `spare` bytes left free."""
+    content, files = _measure(directory)
+    with open(image, "wb") as stream:
+        stream.truncate(content + content // 8 + spare)
+    subprocess.run(
+        [
+            *("mkfs.ext4", "-q", "-F", "-L", "root"),
+            # Neither a journal nor checksums: the image lives for one test.
+            *("-O", "^has_journal,^metadata_csum"),
+            *("-E", "lazy_itable_init=1,root_owner=0:0"),
+            *("-N", str(int(files * _INODES_PER_FILE) + 10_000)),
+            *("-d", str(directory), str(image)),
+        ],
+        check=True,
+    )
+
+
 def boot_image(
-    image: Path, *, timeout: float = _TIMEOUT, arguments: Sequence[str] = ()
+    image: Path,
+    *,
+    timeout: float = _TIMEOUT,
+    arguments: Sequence[str] = ("boot-marker",),
+    disks: Sequence[Path] = (),
+    log: Path | None = None,
 ) -> BootResult:
-    """Boot the image's newest entry until the machine is off; what it writes stays there."""
+    """Boot the image's newest entry until the machine is off or wants to boot again.
+
+    What it writes stays in the image; `disks` are further ones, read only. The console is kept
+    in `log`. `arguments` name, to the kernel, who writes the marker's lines.
+    """
     with tempfile.TemporaryDirectory(prefix="boot-") as directory:
         scratch = Path(directory)
         entry = read_boot_entry(image)
         _dump(image, entry.kernel, scratch / "kernel")
         _dump(image, entry.initramfs, scratch / "initramfs")
-        command = _qemu(image, scratch, [entry.arguments, "boot-marker", "panic=-1", *arguments])
+        output = log or scratch / "console"
+        command = _qemu(image, scratch, output, [entry.arguments, "panic=-1", *arguments])
+        for number, disk in enumerate(disks):
+            command += _drive(disk, f"more{number}", "readonly=on")
         begun = time.monotonic()
         is_late = False
         try:
@@ -106,7 +123,7 @@ def boot_image(
         except subprocess.TimeoutExpired:
             is_late = True
         seconds = time.monotonic() - begun
-        console = (scratch / "console").read_text(errors="replace")
+        console = output.read_text(errors="replace")
     return judge(console, seconds, is_late=is_late)
 
 
@@ -176,19 +193,24 @@ def _measure(directory: Path) -> tuple[int, int]:
     return int(finished.stdout.split()[0]), int(inodes.stdout.split()[0])
 
 
-def _qemu(image: Path, scratch: Path, arguments: Sequence[str]) -> list[str]:
+def _qemu(image: Path, scratch: Path, log: Path, arguments: Sequence[str]) -> list[str]:
     return [
         "qemu-system-x86_64",
         # microvm is quicker, but hung in three of eight boots with two processors.
         *("-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512"),
         *("-cpu", "qemu64", "-smp", "2", "-m", "1024"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-serial", f"file:{scratch / 'console'}"),
+        *("-serial", f"file:{log}"),
         *("-kernel", str(scratch / "kernel"), "-initrd", str(scratch / "initramfs")),
         *("-append", " ".join(arguments)),
-        *("-drive", f"file={image},if=none,id=disk,format=raw,cache=unsafe"),
-        *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
+        *_drive(image, "disk", "cache=unsafe"),
+        *("-device", "virtio-rng-pci"),
     ]
+
+
+def _drive(image: Path, name: str, option: str) -> list[str]:
+    drive = f"file={image},if=none,id={name},format=raw,{option}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""A virtual machine on which layer itself is part of the base."""

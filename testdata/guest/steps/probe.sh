@@ -1,0 +1,3 @@
+. ./lib.sh
+run status layer status
+touch /run/power-off
