@@ -7,6 +7,7 @@ for each tree, so that an import depends on the RPM alone.
 from __future__ import annotations
 
 import posixpath
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from functools import partial
 
 from layer import alternatives, ids, tmpfiles
 from layer.audit.judge import audit_package
-from layer.audit.verdict import Alternative, Mode, Rewrites
+from layer.audit.verdict import Alternative, Mode, Rewrites, Settings
 from layer.copies import Copies
 from layer.importer import read_package_header
 from layer.layout import is_root, tmpfiles_path
@@ -32,6 +33,7 @@ _BITS = 0o7777
 _PRESET = "usr/lib/systemd/{}-preset/89-layer-{}.preset"
 _SCOPES = ("system", "user")
 _SHELLS = "usr/etc/shells"
+_VARIABLE = re.compile(rb"^([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites
     for path, target in sorted({pair for item in rewrites for pair in item.links}):
         work.put(path, target)
     work.add_shells(sorted({path for item in rewrites for path in item.shells}))
+    for settings in sorted({one for item in rewrites for one in item.settings}, key=_by_template):
+        work.fill(settings)
     ours = [offer for item in rewrites for offer in item.alternatives]
     if ours:
         work.choose(ours, read_offers(store, base, ours))
@@ -150,6 +154,29 @@ class _Links:
             self._editor.put_file(_SHELLS, self._store.write_file(attributes, [head + added]))
             self.written.add(_SHELLS)
 
+    def fill(self, settings: Settings) -> None:
+        """A copy of the template, or what the file lacks of it."""
+        template = self._editor.file(_tree_path(settings.template)) if settings.template else None
+        where = _tree_path(settings.path)
+        present = self._editor.lookup(where)
+        if isinstance(present, Tree):
+            self.notes.add(f"{user_path(where)} is a directory; it gets no settings")
+            return
+        text = b"" if template is None else self._read(template)
+        attributes = FileAttributes()
+        if present is not None:
+            attributes = self._store.read_file_attributes(present)
+            before = b"" if attributes.target else self._read(present)
+            text = before + missing_settings(before, text)
+            if attributes.target or text == before:
+                return
+        self._editor.put_file(where, self._store.write_file(attributes, [text]))
+        self.written.add(where)
+
+    def _read(self, checksum: str) -> bytes:
+        with self._store.open_file(checksum) as content:
+            return content.read()
+
     def put(self, path: str, target: str) -> None:
         """A link where nothing is yet."""
         self._put_link(path, target)
@@ -200,6 +227,26 @@ class _Links:
 def _joined(path: str, target: str) -> str:
     """Where a link at a path leads."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+
+
+def missing_settings(present: bytes, template: bytes) -> bytes:
+    """The variables of a template that a file of settings lacks, each with its comments."""
+    known = set(_VARIABLE.findall(present))
+    added: list[bytes] = []
+    block: list[bytes] = []
+    for line in template.splitlines(keepends=True):
+        block.append(line)
+        found = _VARIABLE.match(line)
+        if found:
+            added += block if found[1] not in known else []
+            block = []
+    head = b"\n" if added and present and not present.endswith(b"\n") else b""
+    return head + b"".join(added)
+
+
+def _by_template(settings: Settings) -> tuple[str, bool, str]:
+    """Empty files last, so that templates make them what they are."""
+    return (settings.path, not settings.template, settings.template)
 
 
 def _tree_path(path: str) -> str:

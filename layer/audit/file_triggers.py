@@ -21,8 +21,6 @@ from layer.model import Scriptlet
 from layer.paths import tree_paths
 
 _KINDS = ("filetrigger", "transfiletrigger")
-# No package has files below these, so no trigger needs to look there.
-_NOBODYS = ("/usr/local/", "/run/", "/home/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +93,11 @@ def is_for_files(scriptlet: Scriptlet) -> bool:
 
 
 def is_within(places: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Whether files at these places of rpm's are what patterns of a tree match or look below."""
-    found = [_in_tree(place) for place in places if not f"{place}/".startswith(_NOBODYS)]
-    return bool(found) and all(any(_meets(place, p) for p in patterns) for place in found)
+    """Whether patterns of a tree match files below one of these places of rpm's.
+
+    For files at the others the command would find nothing that has changed.
+    """
+    return any(_meets(_in_tree(place), pattern) for place in places for pattern in patterns)
 
 
 def _in_tree(place: str) -> str:

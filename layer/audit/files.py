@@ -17,6 +17,12 @@ _MODE = re.compile(r"[0-7]{3,4}")
 _CHANGES = re.compile(r"[ugoa]*[+-][rwxst]+")
 _OWNER = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_-]*)?(?:[:.]([A-Za-z0-9_][A-Za-z0-9_-]*)?)?")
 _CAPABILITIES = re.compile(r"[a-z0-9_,+=]+")
+# Folders that need no declaration.
+_PASSING = (
+    (re.compile(r"/etc/sysconfig"), "the files that are put into it make it"),
+    (re.compile(r"/run/regenerate-initrd"), "openSUSE's note for the scripts that follow"),
+    (re.compile(r"/var/lib/rpm-state(/.+)?"), "notes for the scripts that follow"),
+)
 _MACHINE = re.compile(r"/(var|run)/.")
 _ASKS = (GuardKind.ACCOUNT, GuardKind.TOOL)
 _QUIET = frozenset(
@@ -70,6 +76,9 @@ def _folders(options: Options, call: Call, gathered: Gathered) -> _Lines:
     is_own = all(gathered.file(path) or _is_above_own(path, gathered) for path in paths)
     if is_own and not (mode or user or group):
         return Ruling(Verdict.HARMLESS, "the package brings the directory", status=True)
+    for expression, reason in _PASSING:
+        if not (mode or user or group) and all(expression.fullmatch(path) for path in paths):
+            return Ruling(Verdict.HARMLESS, reason, status=True)
     if not all(_MACHINE.match(path) for path in paths) or not _hangs(call, paths):
         return None
     for path in paths:

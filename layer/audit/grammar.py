@@ -107,17 +107,26 @@ def _own(node: tree_sitter.Node, source: bytes, field: str) -> Node:
 
 def _with_dash(children: tuple[Node, ...], source: bytes) -> tuple[Node, ...]:
     """The children with the `-` of `command - <<END`, which the grammar drops."""
-    if len(children) < 2 or children[0].kind != "command":
+    if len(children) < 2 or children[1].kind != "heredoc_redirect":
         return children
-    command, following, *rest = children
-    found = _DASH.fullmatch(source, command.end, following.start)
-    if found is None or following.kind != "heredoc_redirect":
-        return children
-    end = found.end("dash")
-    dash = Node("word", "argument", "-", command.line, end - 1, end, True, ())
-    text = source[command.start : end].decode("utf-8", "surrogateescape")
-    whole = replace(command, text=text, end=end, children=(*command.children, dash))
-    return (whole, following, *rest)
+    first, following, *rest = children
+    found = _DASH.fullmatch(source, first.end, following.start)
+    grown = found and _grown(first, found.end("dash"), source)
+    return (grown, following, *rest) if grown else children
+
+
+def _grown(node: Node, end: int, source: bytes) -> Node | None:
+    """A command, or a list that ends with one, with the dash before `end`."""
+    if node.kind == "command":
+        last: Node | None = Node("word", "argument", "-", node.line, end - 1, end, True, ())
+        kept = node.children
+    else:
+        last = _grown(node.children[-1], end, source) if node.kind == "list" else None
+        kept = node.children[:-1]
+    if last is None:
+        return None
+    text = source[node.start : end].decode("utf-8", "surrogateescape")
+    return replace(node, text=text, end=end, children=(*kept, last))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from layer.audit.rows import rule_by_row
 from layer.audit.ruling import ANYTHING, Call, Gathered, Ruling, unknown
 from layer.audit.simple import Simple
 from layer.audit.state import UNKNOWN, Guard, State, TooLong, Word
+from layer.audit.sysconfig import rewrite_settings
 from layer.audit.units import rewrite_unit
 from layer.audit.verdict import Audit, Judged, Verdict
 from layer.audit.walk import Walker
@@ -175,8 +176,8 @@ def _walk_lua(
 
 
 def _occasion(scriptlet: Scriptlet) -> tuple[Guard, ...]:
-    """What the whole script hangs on: a trigger, on packages that only a run would tell."""
-    return () if scriptlet.slot in _FIRST else (ANYTHING,)
+    """What the whole script hangs on: some triggers on whether another package is there."""
+    return () if scriptlet.slot in _FIRST or is_for_files(scriptlet) else (ANYTHING,)
 
 
 def _unpacked(scriptlet: Scriptlet, gathered: Gathered) -> frozenset[str]:
@@ -203,6 +204,7 @@ def _rule(
         or rule_by_place(call, package, scriptlet, {cover.trigger for cover in covers})
         or rule_older(call, scriptlet.slot, gathered)
         or rewrite_account(call, gathered)
+        or rewrite_settings(call, gathered)
         or rewrite_file(call, gathered)
         or rule_by_row(call)
     )

@@ -11,6 +11,8 @@ from layer.audit.grammar import Node
 from layer.audit.state import UNKNOWN, State, Word
 
 _NOWHERE = frozenset(["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"])
+# openSUSE's note for a script at the end of the transaction, which is judged by itself.
+_NOTE = re.compile(r"/run/regenerate-initrd/[a-z0-9]+")
 _DESCRIPTOR = re.compile(r"[0-9]+-?|-")
 
 
@@ -73,8 +75,12 @@ def _file(plumbing: Plumbing, node: Node, state: State, effects: Effects) -> Non
         if operator == "<&":
             plumbing.feed(UNKNOWN)
         return
-    if operator not in {">", ">>", "&>", "&>>", ">|", ">&"} or text not in _NOWHERE:
+    if operator not in {">", ">>", "&>", "&>>", ">|", ">&"} or not _is_nowhere(text):
         plumbing.writes = f"it writes {'to a file' if UNKNOWN in text else text}"
+
+
+def _is_nowhere(text: str) -> bool:
+    return text in _NOWHERE or _NOTE.fullmatch(text) is not None
 
 
 def _document(plumbing: Plumbing, node: Node, state: State, effects: Effects) -> None:

@@ -122,6 +122,7 @@ def _declared(audit: Audit) -> list[str]:
         for one in made.alternatives
     ]
     lines += [f"shell: {path}" for path in made.shells]
+    lines += [f"settings {one.path} from {one.template}" for one in made.settings if one.template]
     lines += [f"preset of {scope} units: disable {unit}" for scope, unit in made.disabled]
     for one in made.modes:
         what = [f"{one.mode:04o}" if one.mode is not None else "", one.user, one.group]

@@ -118,9 +118,20 @@ ROWS = (
     _live(r"firewall-cmd( --quiet| --reload){1,2}", "the running firewall reads its rules anew"),
     _live(r"dbus-send --system .*org\.freedesktop\.DBus\.ReloadConfig", "it speaks to the running bus"),
     _live(r"telinit [uq]", _RESTARTS),
+    _live(r"load_policy( -q)?", "the running kernel reads the policy; a boot does that anyway"),
+    _live(
+        r"fixfiles -C /var/lib/rpm-state/[\w.-]+ restore",
+        "it labels the running system; the tree is labelled by its own policy",
+    ),
     _live(r"setupcon( -k| -f| --force| --keyboard-only| --font-only)*", "it sets the running console"),
     # --- rpm's world
     _harmless(r"touch /run/rpm-[\w.@+-]+", "openSUSE's note for the scripts that follow"),
+    _harmless(
+        r"(cp -f /etc/selinux/\S+/contexts/files/file_contexts|touch|rm -f)"
+        r" /var/lib/rpm-state(/(?!\.)[\w.-]+)*/?",
+        "a note for the scripts that follow; rpm forgets it after the transaction",
+    ),
+    _harmless(r"appstreamcli refresh(-cache)?( --force)?", "a cache in /var, made anew when it is old"),
     _harmless(r"chkstat(?=.* --warn)( -[ne]| --warn| --system| /[\w./+-]+)+", "it only warns"),
     _harmless(r"rpm -q[afil]*( [a-zA-Z0-9_][\w.+-]*)*", _READS),
     # --- Debian's helpers
@@ -162,9 +173,13 @@ ROWS = (
     _harmless(r"update-menus", "menus are a cache; the tool makes them anew when it is called"),
 )  # fmt: skip
 
-# What is read into the script by `.`, with what it does.
-SOURCED = {
-    "/usr/share/debconf/confmodule": "debconf: questions get their defaults, as without a terminal",
+# What is read into the script by `.`, with what it does and the variables that it sets.
+SOURCED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "/usr/share/debconf/confmodule": (
+        "debconf: questions get their defaults, as without a terminal",
+        ("RET",),
+    ),
+    "/etc/selinux/config": ("it holds two settings", ("SELINUX", "SELINUXTYPE")),
 }
 
 _LONGEST = 4000  # characters: beyond any real command, before expressions take long

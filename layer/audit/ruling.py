@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from layer.audit.state import Guard, GuardKind, Word
-from layer.audit.verdict import Alternative, Mode, Rewrites, Verdict
+from layer.audit.verdict import Alternative, Mode, Rewrites, Settings, Verdict
 from layer.model import PackageFile
 
 ANYTHING = Guard(GuardKind.OTHER)
@@ -92,6 +92,7 @@ class Gathered:
     shells: list[str] = field(default_factory=list)
     enabled: set[tuple[str, str]] = field(default_factory=set)  # (system or user, unit)
     disabled: list[tuple[str, str]] = field(default_factory=list)
+    settings: list[Settings] = field(default_factory=list)
 
     def file(self, path: str) -> PackageFile | None:
         """The package's own file at this path, whichever side of the merged /usr it is said on."""
@@ -110,6 +111,7 @@ class Gathered:
             tuple(dict.fromkeys(self._modes())),
             tuple(dict.fromkeys(self.shells)),
             tuple(dict.fromkeys(unit for unit in self.disabled if unit not in self.enabled)),
+            tuple(dict.fromkeys(self.settings)),
         )
 
     def _modes(self) -> Iterator[Mode]:

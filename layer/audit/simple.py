@@ -325,13 +325,15 @@ def _test(turn: Turn) -> Ruling:
 
 
 def _source(turn: Turn) -> Ruling:
-    reason = SOURCED.get(
+    known = SOURCED.get(
         turn.call.texts[0] if len(turn.call.texts) == 1 and turn.call.is_known else ""
     )
-    if reason is None:
+    if known is None:
         _forget_all(turn.state)
         return unknown("it runs commands that are not in the scriptlet")
-    turn.state.assign("RET", UNKNOWN)
+    reason, names = known
+    for name in names:
+        turn.state.assign(name, UNKNOWN)
     return Ruling(Verdict.HARMLESS, reason, status=True)
 
 

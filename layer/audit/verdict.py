@@ -57,12 +57,24 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """A file of settings in /etc that is made from the package's own `template`.
+
+    Where it is there, it gets what it lacks of the variables; "" makes it empty.
+    """
+
+    path: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rewrites:
     """What is declared in place of commands, in the order of the scriptlets; paths are absolute.
 
     `sysusers` and `tmpfiles` are lines of sysusers.d(5) and tmpfiles.d(5), `capabilities`
     (path, text as setcap reads it), `links` (path, target); `shells` are for shells(5);
-    `disabled` are units that a preset must not enable: ("system" or "user", name).
+    `disabled` are units that a preset must not enable: ("system" or "user", name); `settings`
+    are openSUSE's files below /etc/sysconfig.
     """
 
     sysusers: tuple[str, ...] = ()
@@ -73,6 +85,7 @@ class Rewrites:
     modes: tuple[Mode, ...] = ()
     shells: tuple[str, ...] = ()
     disabled: tuple[tuple[str, str], ...] = ()
+    settings: tuple[Settings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
