@@ -47,6 +47,7 @@ class Options:
     `accept_unscripted` names packages that may come although nothing does what
     lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
     of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
+    `command` are the words of the command line, for the history.
     """
 
     stateroot: str | None = None
@@ -57,6 +58,7 @@ class Options:
     accept_unscripted: tuple[str, ...] = ()
     scriptlets: str | None = None
     cache_only: bool = False
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from layer.model import (
     Resolution,
 )
 from layer.origin import Origin, format_origin, with_accepted
+from layer.recording import record_change
 from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
 from layer.solver.resolve import blockers, classify, resolve
@@ -207,6 +208,7 @@ def apply(host: Host, change: Change) -> Deployment:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:
         path.unlink(missing_ok=True)
+    record_change(host, change, deployed)
     return deployed
 
 

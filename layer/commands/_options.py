@@ -77,6 +77,7 @@ def opening_options(function: Decorated) -> Decorated:
             wait=not no_wait,
             accept_unscripted=rest.pop(_ACCEPT, ()),
             cache_only=rest.pop(_CACHE_ONLY, False),
+            command=tuple(sys.argv[1:]),
         )
         return function(opened=functools.partial(open_host, sysroot, options, Narrator()), **rest)
 

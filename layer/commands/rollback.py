@@ -24,6 +24,7 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
     The present one stays beside it.
     """
     from layer import render, verbs
+    from layer.recording import record_order
 
     if dry_run:
         click.echo(render.rollback(*verbs.rollback(host, keep_etc=keep_etc), keep_etc=keep_etc))
@@ -32,4 +33,4 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
         plan, edits = verbs.rollback(host, keep_etc=keep_etc)
         click.echo(render.rollback(plan, edits, keep_etc=keep_etc))
         confirm(assumeyes=assumeyes)
-        host.sysroot.write(plan)
+        record_order(host, host.sysroot.write(plan)[0])
