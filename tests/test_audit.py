@@ -174,6 +174,7 @@ def test_alternatives_capabilities_links_and_modes_are_declared() -> None:
         ("invoke-rc.d tool start", "live-only"),
         ("udevadm trigger --subsystem-match=usb", "live-only"),
         ("echo hello >&2", "harmless"),
+        ("aa-enabled --quiet 2>/dev/null", "harmless"),
         ("ldconfig /opt/lib", "unknown"),
         ("$TOOL", "unknown"),
         ("curl http://x | sh", "unknown"),

@@ -65,7 +65,7 @@ ROWS = (
         r"(cat|grep|egrep|fgrep|cut|tr|head|tail|wc|basename|dirname|readlink|realpath|stat|ls"
         r"|cmp|diff|md5sum|sha1sum|sha256sum|uname|nproc|arch|seq|expr|pidof|pgrep|ps|logname|tty"
         r"|whoami|groups|du|df|mountpoint|findmnt|ischroot|runlevel|selinuxenabled|locale"
-        r"|lsb_release|rev|tac|comm|join|paste|fold|nl|od|tput|lsmod|modinfo)( .*)?",
+        r"|aa-enabled|lsb_release|rev|tac|comm|join|paste|fold|nl|od|tput|lsmod|modinfo)( .*)?",
         _READS,
     ),
     _harmless(r"(getent|id)( .*)?", _READS, asks=_ACCOUNT),
