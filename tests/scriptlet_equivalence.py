@@ -32,18 +32,27 @@ class Entry:
     content: str = ""  # digest
 
 
+OURS, THEIRS = "only here", "only there"
+CONTENT, TARGET = "content", "target"
+
+
 @dataclass(frozen=True)
 class Allowed:
-    """Paths that may differ, and why; `way` says how: ours, theirs (alone there), both, any."""
+    """Paths that may differ, in which kinds of difference, and why.
+
+    A kind is the side that alone has the path, or an attribute of `Entry` that is another one;
+    `holds` looks whether the reason is true of the path.
+    """
 
     pattern: str
     reason: str
-    way: str = "any"
+    kinds: frozenset[str] | str
     holds: Callable[[Sides, str], bool] = lambda _sides, _path: True
 
-    def fits(self, path: str, way: str, sides: Sides) -> bool:
-        """Whether it speaks of this difference, and its reason holds for the path."""
-        fits = self.way in {"any", way} and re.fullmatch(self.pattern, path) is not None
+    def fits(self, path: str, kinds: frozenset[str], sides: Sides) -> bool:
+        """Whether it speaks of all of this difference, and its reason holds for the path."""
+        known = frozenset([self.kinds]) if isinstance(self.kinds, str) else self.kinds
+        fits = kinds <= known and re.fullmatch(self.pattern, path) is not None
         return fits and self.holds(sides, path)
 
 
@@ -63,6 +72,32 @@ def _is_release_link(sides: Sides, path: str) -> bool:
     return str((sides.triggers / link[1:]).readlink()) == _LINKS[link]
 
 
+def _has_copy(sides: Sides, path: str) -> bool:
+    """Whether a file of the factory is what /var has, or a link or a directory to it."""
+    source, copy = sides.triggers / path[1:], sides.triggers / path.removeprefix(FACTORY)[1:]
+    if source.is_symlink() or source.is_dir():
+        return os.path.lexists(copy) or source.is_dir()
+    return not copy.exists() or copy.read_bytes() == source.read_bytes()
+
+
+def _says(pattern: str) -> Callable[[Sides, str], bool]:
+    """Whether each line of our file that is no comment is of this form."""
+
+    def holds(sides: Sides, path: str) -> bool:
+        lines = (sides.triggers / path[1:]).read_text().splitlines()
+        return all(re.fullmatch(pattern, line) for line in lines if line and line[0] != "#")
+
+    return holds
+
+
+def _is_below_another_users(sides: Sides, path: str) -> bool:
+    """Whether a directory above is not root's, so that systemd-tmpfiles makes nothing there."""
+    above = (sides.triggers / path[1:]).parents
+    there = [folder for folder in above if folder.is_relative_to(sides.triggers)]
+    return any(folder.exists() and folder.stat().st_uid != 0 for folder in there)
+
+
+FACTORY = "/usr/share/factory"
 _UNITS = ("usr/lib/systemd/system", "etc/systemd/system")
 _LINKS = read_demo_set().alternatives
 _LINK_PATHS = "|".join((*_LINKS, *(f"/etc/alternatives/{Path(link).name}" for link in _LINKS)))
@@ -70,59 +105,89 @@ _LINK_PATHS = "|".join((*_LINKS, *(f"/etc/alternatives/{Path(link).name}" for li
 
 # The first row that fits says why.
 ALLOWED = (
-    Allowed(f"/{POLICY}", "this test's own: no service starts in a chroot", "theirs"),
-    Allowed(r"/\.rpmdb(/.*)?", "this test's own: rpm unpacked with it", "theirs"),
-    Allowed(r"/var/lib/dpkg(/.*)?", "dpkg's database; a tree has rpm's", "theirs"),
+    Allowed(f"/{POLICY}", "this test's own: no service starts in a chroot", THEIRS),
+    Allowed(r"/\.rpmdb(/.*)?", "this test's own: rpm unpacked with it", THEIRS),
+    Allowed(r"/var/lib/dpkg(/.*)?", "dpkg's database; a tree has rpm's", THEIRS),
     Allowed(
         r"/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)(/.*)?",
         "what deb-systemd-helper remembers for its own purge; a tree made anew purges nothing",
-        "theirs",
+        THEIRS,
     ),
     Allowed(
-        r"/var/log/alternatives\.log", "the log of update-alternatives, which has not run", "theirs"
+        r"/var/log/alternatives\.log", "the log of update-alternatives, which has not run", THEIRS
     ),
-    Allowed(r"/var/cache/debconf(/.*)?", "debconf's database: layer asks no questions", "theirs"),
-    Allowed(r"/var/cache/ldconfig(/.*)?", "ldconfig's scratch: -X leaves it out", "theirs"),
+    Allowed(r"/var/cache/debconf(/.*)?", "debconf's database: layer asks no questions", THEIRS),
+    Allowed(r"/var/cache/ldconfig(/.*)?", "ldconfig's scratch: -X leaves it out", THEIRS),
     Allowed(
         r"/etc/(passwd-|group-|shadow-|gshadow-|subuid-|subgid-|\.pwd\.lock)",
         "backups and the lock of the account tools; no part of a tree",
+        frozenset({OURS, THEIRS, CONTENT}),
     ),
     Allowed(
         r"/etc/rc[0-6S]\.d/[SK]\d\d[^/]+",
         "a unit of the same name exists, so systemd ignores the init script and its links",
-        "theirs",
+        THEIRS,
         _has_unit,
     ),
     Allowed(
         _LINK_PATHS,
         "demo-release ships the link itself; layer leaves a package's own file alone",
-        "any",
+        frozenset({THEIRS, OURS, TARGET}),
         _is_release_link,
     ),
-    Allowed(r"/var/.*", "a %ghost: tmpfiles.d makes it at boot, rpm nothing", "ours", _is_ghost),
-    Allowed(r"/usr/share/rpm/.*", "rpm's database lists the packages"),
-    Allowed(r"/usr/lib/sysimage(/.*)?", "the headers of packages, which layer keeps", "ours"),
-    Allowed(r"/usr/share/layer(/.*)?", "layer's record of what packages offer"),
+    Allowed(r"/var/.*", "a %ghost: tmpfiles.d makes it at boot, rpm nothing", OURS, _is_ghost),
+    Allowed(
+        r"/usr/share/rpm/rpmdb\.sqlite(-shm|-wal)?", "rpm's database lists the packages", CONTENT
+    ),
+    Allowed(
+        r"/usr/lib/sysimage/packages/[^/]+\.rpm",
+        "the headers of packages, which layer keeps",
+        OURS,
+    ),
+    Allowed(
+        r"/usr/share/layer/alternatives\.json",
+        "layer's record of what packages offer",
+        frozenset({OURS, CONTENT}),
+    ),
     Allowed(
         r"/usr/lib/(sysusers|tmpfiles)\.d/zz-layer-[^/]+\.conf",
         "the declarations that stand in for the scriptlets; what they make is compared",
-        "ours",
+        OURS,
+        _says(r"[A-Za-z][!+=~^-]*\s+\S+.*"),
     ),
     Allowed(
         r"/usr/lib/systemd/(system|user)-preset/89-layer-[^/]+\.preset",
         "the units that scripts leave disabled; which are enabled is compared",
-        "ours",
+        OURS,
+        _says(r"disable \S+"),
     ),
-    Allowed(r"/usr/lib/sysusers\.d/00-layer-ids\.conf", "the numbers of accounts, as layer rules"),
+    Allowed(
+        r"/usr/lib/sysusers\.d/00-layer-ids\.conf",
+        "the numbers of accounts, as layer rules",
+        CONTENT,
+        _says(r"[ug] [a-z0-9_.-]+ \d+( .*)?"),
+    ),
     Allowed(
         r"/usr/lib/systemd/system/(sysinit\.target\.wants/)?layer-[a-z]+\.service",
         "layer's units for a machine whose /etc is older than the tree",
-        "ours",
+        OURS,
     ),
     Allowed(
         r"/usr/share/factory(/.*)?",
         "content for /var, from where tmpfiles.d copies it; the copies are compared",
-        "ours",
+        OURS,
+        _has_copy,
+    ),
+    Allowed(
+        r"/var/lib/shells\.state",
+        "what update-shells remembers of its own lines, to take them out; a tree is made anew",
+        THEIRS,
+    ),
+    Allowed(
+        r"/var/lib/.*",
+        "below a directory of another user systemd-tmpfiles copies no file of root's: it is lost",
+        THEIRS,
+        _is_below_another_users,
     ),
 )
 
@@ -148,8 +213,8 @@ def compare(sides: Sides) -> Found:
             if normal and (ours.bytes(path) != theirs.bytes(path)):
                 found.allowed[normal.reason].append(path)
             continue
-        way, text = what
-        row = next((row for row in ALLOWED if row.fits(path, way, sides)), None)
+        kinds, text = what
+        row = next((row for row in ALLOWED if row.fits(path, kinds, sides)), None)
         if row is None:
             found.differences.append(f"{path}: {text}")
         else:
@@ -187,12 +252,12 @@ def _commands(ran: Sequence[Ran]) -> int:
     return sum(one.commands for one in ran)
 
 
-def _difference(path: str, ours: _Root, theirs: _Root) -> tuple[str, str] | None:
+def _difference(path: str, ours: _Root, theirs: _Root) -> tuple[frozenset[str], str] | None:
     here, there = ours.paths.get(path), theirs.paths.get(path)
     if there is None:
-        return "ours", "the scriptlets do not make it"
+        return frozenset([OURS]), "the scriptlets do not make it"
     if here is None:
-        return "theirs", "the triggers do not make it"
+        return frozenset([THEIRS]), "the triggers do not make it"
     if (
         here.st_ino == there.st_ino
         and here.st_mtime == there.st_mtime
@@ -200,16 +265,15 @@ def _difference(path: str, ours: _Root, theirs: _Root) -> tuple[str, str] | None
     ):
         # The very file of the base, unless its owner is somebody else by now.
         first, second = ours.owners(here), theirs.owners(there)
-        return None if first == second else ("both", f"{first} here, {second} there")
+        kinds = frozenset(n for n, a, b in zip(_OWNERS, first, second, strict=True) if a != b)
+        return (kinds, f"{first} here, {second} there") if kinds else None
     first_entry, second_entry = ours.entry(path), theirs.entry(path)
     if first_entry == second_entry:
         return None
-    parts = [
-        _told(name, getattr(first_entry, name), getattr(second_entry, name))
-        for name in Entry.__dataclass_fields__
-        if getattr(first_entry, name) != getattr(second_entry, name)
-    ]
-    return "both", "; ".join(parts)
+    names = Entry.__dataclass_fields__
+    kinds = [name for name in names if getattr(first_entry, name) != getattr(second_entry, name)]
+    parts = [_told(k, getattr(first_entry, k), getattr(second_entry, k)) for k in kinds]
+    return frozenset(kinds), "; ".join(parts)
 
 
 def _told(name: str, here: object, there: object) -> str:
@@ -223,6 +287,7 @@ def _told(name: str, here: object, there: object) -> str:
     return f"{name} {here} here, {there} there"
 
 
+_OWNERS = ("user", "group")
 # The machine's /etc stands for the tree's, and what a kernel makes is no part of it.
 _LEFT_OUT = ("/usr/etc", "/dev", "/proc", "/sys", "/run", "/tmp")
 
@@ -305,7 +370,10 @@ def _passwd(content: bytes, root: _Root) -> str:
     declared = root.declared_accounts
     return _table(
         content,
-        lambda f: [f[0], f[1], root.group(f[3]), *([] if f[0] in declared else f[4:])],
+        lambda f: [
+            *(f[0], f[1], root.group(f[3])),
+            *([] if f[0] in declared else [f[4].rstrip(","), *f[5:]]),
+        ],
     )
 
 
@@ -355,7 +423,8 @@ NORMAL = (
         "/etc/passwd",
         _passwd,
         "numbers follow from the name here, from the order there; of an account that a package "
-        "declares in sysusers.d itself, comment and home are as there, and not as in its script",
+        "declares in sysusers.d itself, comment and home are as there, and not as in its script; "
+        "adduser ends a comment with commas for a room and telephones that nobody has",
     ),
     Normal("/etc/group", _group, "as passwd"),
     Normal("/etc/shadow", _shadow, "a locked password is ! there and !* here, its day is no part"),
