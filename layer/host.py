@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from layer import bootplan, standing
+from layer import bootplan, staged, standing
 from layer.audit.verdict import Audit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.foresight import audits_of
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
-from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Tree
+from layer.model import BootPlan, Commit, Deployment, NearTree, PackageHeader, Repository, Tree
 from layer.origin import Origin, parse_origin
 from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
@@ -26,7 +26,7 @@ from layer.repos import read_repositories
 from layer.running import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
-from layer.status import DeploymentState, Signature, fulfils
+from layer.status import DeploymentState, MachineState, Signature, fulfils
 from layer.store.files import read_text
 from layer.store.objects import OstreeStore
 from layer.store.remote import read_signatures
@@ -48,6 +48,7 @@ class Options:
     lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
     of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
     `command` are the words of the command line, for the history.
+    `lock_finalization`: what is staged stays so at shutdown.
     """
 
     stateroot: str | None = None
@@ -59,6 +60,7 @@ class Options:
     scriptlets: str | None = None
     cache_only: bool = False
     command: tuple[str, ...] = ()
+    lock_finalization: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,27 @@ class Host:
         commit = self.store.read_commit(deployment.checksum)
         return read_lock(commit) if base_of(commit) else Lock()
 
-    def states(self) -> tuple[DeploymentState, ...]:
-        """All deployments of all stateroots, in the order of the boot menu."""
-        return tuple(self._state(deployment) for deployment in self.sysroot.deployments())
+    def state(self) -> MachineState:
+        """All deployments of all stateroots, and what became of the one that was staged last."""
+        present = self.sysroot.deployments()
+        return MachineState(
+            deployments=tuple(self._state(deployment) for deployment in present),
+            lost=staged.find_lost(self.sysroot.path, self.sysroot.var(self.stateroot), present),
+            is_locked=self.sysroot.is_finalization_locked,
+        )
+
+    def write(self, plan: BootPlan) -> tuple[Deployment, ...]:
+        """Makes a plan so, and remembers what was only staged; see `Sysroot.write`."""
+        written = self.sysroot.write(plan, lock_finalization=self.options.lock_finalization)
+        var = self.sysroot.var(self.stateroot)
+        try:
+            if written[0].is_staged:
+                staged.remember(var, written[0])
+            else:
+                staged.forget(var)
+        except OSError as error:
+            self.reporter.note(f"a failure at shutdown will not be reported: {error}")
+        return written
 
     def repositories(self) -> tuple[Repository, ...]:
         """The enabled repositories of the machine's /etc and of the caller's directories."""
@@ -159,6 +179,10 @@ class Host:
         merge = self._merge_source()
         return read_local(merge.path) if merge else {}
 
+    def forget_lost(self) -> None:
+        """No longer reports what was staged and did not come to be."""
+        staged.forget(self.sysroot.var(self.stateroot))
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty directory beside the objects, removed at the end.
@@ -183,6 +207,9 @@ class Host:
                 f"waiting: another program works on {self.sysroot.path}"
             ),
         ):
+            var = self.sysroot.var(self.stateroot)
+            if staged.is_settled(var, self.sysroot.deployments()):
+                staged.forget(var)
             try:
                 yield
             except KeyboardInterrupt as error:

@@ -2,53 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from layer import initramfs
-from layer.status import DeploymentState
+from layer.model import Deployment
+from layer.status import DeploymentState, MachineState, Signature
 from layer.words import count, instant
 
-
-def status(states: Sequence[DeploymentState]) -> str:
-    """The deployments in the order of the boot menu; `●` marks the booted one."""
-    if not states:
-        return "No deployments."
-    return "\n\n".join("\n".join(_state(state)) for state in states)
+_Row = tuple[str, str]
 
 
-def _state(state: DeploymentState) -> list[str]:
+def status(machine: MachineState, *, is_verbose: bool = False) -> str:
+    """The deployments in the order of the boot menu; `●` marks the booted one.
+
+    What needs attention stands first.
+    """
+    parts = [[warning] for warning in _warnings(machine)]
+    parts += [_state(state, is_verbose=is_verbose) for state in machine.deployments]
+    if not machine.deployments:
+        parts.append(["No deployments."])
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _warnings(machine: MachineState) -> Iterator[str]:
+    lost = machine.lost
+    if lost is not None:
+        what = f"what was staged ({lost.checksum[:12]})" if lost.checksum else "what was staged"
+        why = f": {lost.reason}" if lost.reason else ""
+        yield (
+            f"Warning: {what} did not become a deployment at shutdown{why}\n"
+            "  `journalctl -b -1 -u ostree-finalize-staged.service` may tell more.\n"
+            "  Make the change again, or forget it with `layer cleanup -p`."
+        )
+    if machine.is_locked:
+        yield (
+            "Warning: finalization is locked, a reboot brings what runs now\n"
+            "  `layer finalize-deployment CHECKSUM` unlocks it and reboots."
+        )
+
+
+def _state(state: DeploymentState, *, is_verbose: bool) -> list[str]:
     deployment = state.deployment
     mark = "●" if deployment.is_booted else " "
     words = [str(state.origin.base) if state.origin else "(unknown origin)"]
-    words += [
-        f"({word})"
-        for word, claim in (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
-        if claim
-    ]
-    rows = [("Version", f"{state.version} ({instant(state.base.timestamp)})")]
-    if state.is_layered:
-        rows.append(("BaseCommit", state.base.checksum))
-    if state.origin and state.origin.override_commit:
-        rows.append(("Held", "at this base; layer upgrade moves on"))
-    rows.append(("Commit", deployment.checksum))
-    rows.append(("Stateroot", deployment.stateroot))
-    if state.active:
-        rows.append(("LayeredPackages", " ".join(r.text for r in state.active)))
-    rows += _idle_requests(state)
-    if state.origin and not state.origin.options.documentation:
-        rows.append(("Documentation", "left out of what is layered"))
-    rows += initramfs.status_rows(state.origin.options) if state.origin else []
-    if state.lines_not_run:
-        rows.append(("Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"))
-    if deployment.is_unlocked:
-        rows.append(("Unlocked", deployment.unlocked))
-    if state.problem:
-        rows.append(("Problem", state.problem))
+    words += [f"({word})" for word in _words(deployment)]
+    rows = list(_rows(state, is_verbose=is_verbose))
     width = max(len(key) for key, _ in rows)
     return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]
 
 
-def _idle_requests(state: DeploymentState) -> list[tuple[str, str]]:
-    """Requests that take no package, each with the reason."""
-    rows = [("InactiveRequests", f"{request.text} ({why})") for request, why in state.reasons]
-    return [*rows, *(("LeftOut", f"{text} ({why})") for text, why in state.left_out)]
+def _words(deployment: Deployment) -> Iterator[str]:
+    claims = (("pinned", deployment.is_pinned), ("staged", deployment.is_staged))
+    return (word for word, claim in claims if claim)
+
+
+def _rows(state: DeploymentState, *, is_verbose: bool) -> Iterator[_Row]:
+    deployment, origin = state.deployment, state.origin
+    yield "Version", f"{state.version} ({instant(state.base.timestamp)})"
+    if state.is_layered:
+        yield "BaseCommit", state.base.checksum
+    if origin and origin.override_commit:
+        yield "Held", "at this base; layer upgrade moves on"
+    yield "Commit", deployment.checksum
+    yield "Stateroot", deployment.stateroot
+    if state.active:
+        yield "LayeredPackages", " ".join(r.text for r in state.active)
+    for request, why in state.reasons:
+        yield "InactiveRequests", f"{request.text} ({why})"
+    for text, why in state.left_out:
+        yield "LeftOut", f"{text} ({why})"
+    if origin and not origin.options.documentation:
+        yield "Documentation", "left out of what is layered"
+    if origin:
+        yield from initramfs.status_rows(origin.options)
+    if state.lines_not_run:
+        yield "Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"
+    if deployment.is_unlocked:
+        yield "Unlocked", deployment.unlocked
+    if state.problem:
+        yield "Problem", state.problem
+    if is_verbose:
+        yield from _details(state)
+
+
+def _details(state: DeploymentState) -> Iterator[_Row]:
+    deployment = state.deployment
+    yield "Directory", str(deployment.path)
+    yield "KernelArguments", " ".join(deployment.kernel_arguments) or "none"
+    packages = [str(p.nevra) for p in state.lock.packages]
+    for position, nevra in enumerate(packages):
+        yield "" if position else "Packages", nevra
+    if state.signatures is None:
+        yield "Signatures", "not looked for: the remote is not verified"
+    else:
+        for position, signature in enumerate(state.signatures):
+            yield "" if position else "Signatures", _signature(signature)
+
+
+def _signature(signature: Signature) -> str:
+    faults = [
+        word
+        for word, claim in (
+            ("expired", signature.is_expired),
+            ("its key expired", signature.is_key_expired),
+            ("its key was revoked", signature.is_key_revoked),
+            ("its key is missing", signature.is_key_missing),
+        )
+        if claim
+    ]
+    verdict = "good" if signature.is_valid and not faults else f"not good ({', '.join(faults)})"
+    who = f" by {signature.user} <{signature.email}>" if signature.user else ""
+    return f"{verdict}{who}, key {signature.fingerprint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -71,6 +70,35 @@ class DeploymentState:
         return self.commit != self.base
 
 
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """All deployments in the order of the boot menu, and what needs attention.
+
+    `lost` was staged and did not come to be. `is_locked`: what is staged is not finalized at
+    shutdown.
+    """
+
+    deployments: tuple[DeploymentState, ...]
+    lost: Lost | None = None
+    is_locked: bool = False
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether something else than what runs boots next."""
+        return not self.deployments or not self.deployments[0].deployment.is_booted
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A deployment that was staged and did not come to be.
+
+    `checksum` is "" for one that another program staged, `reason` where libostree gave none.
+    """
+
+    checksum: str
+    reason: str
+
+
 def fulfils(header: PackageHeader, request: Request) -> bool:
     """Whether a layered package is what a request asked for."""
     if request.kind is RequestKind.PATH:
@@ -93,12 +121,18 @@ def fulfils(header: PackageHeader, request: Request) -> bool:
     return request.text in forms
 
 
-def as_json(states: Sequence[DeploymentState]) -> dict[str, Any]:
-    """The object that `rpm-ostree status --json` prints, with the same keys and types."""
+def as_json(machine: MachineState) -> dict[str, Any]:
+    """The object that `rpm-ostree status --json` prints, with the same keys and types.
+
+    `finalization-failed` and `finalization-locked` are ours.
+    """
+    lost = machine.lost
     return {
-        "deployments": [_entry(state) for state in states],
+        "deployments": [_entry(state) for state in machine.deployments],
         "transaction": None,
         "cached-update": None,
+        "finalization-failed": lost and {"checksum": lost.checksum, "reason": lost.reason},
+        "finalization-locked": machine.is_locked,
     }
 
 

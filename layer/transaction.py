@@ -203,7 +203,7 @@ def apply(host: Host, change: Change) -> Deployment:
             merge=bootplan.merge_source(deployments, host.stateroot),
             kernel_arguments=change.kernel_arguments,
         )
-        deployed = host.sysroot.write(bootplan.deploy(deployments, new))[0]
+        deployed = host.write(bootplan.deploy(deployments, new))[0]
     if change.base != change.previous_base and change.after.base.remote:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:

@@ -64,6 +64,7 @@ ROWS = {
         "rewriting",
         "foresight",
         "machine_etc",
+        "staged",
         "copies",
         "importer",
         "accounts",

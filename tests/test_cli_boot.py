@@ -220,6 +220,8 @@ def test_status_json_has_rpm_ostrees_keys_and_types(machine: Machine, world: Wor
     assert {k: v for k, v in printed.items() if k != "deployments"} == {
         "transaction": None,
         "cached-update": None,
+        "finalization-failed": None,
+        "finalization-locked": False,
     }
     layered, base = printed["deployments"]
     assert {k: type(v) for k, v in layered.items()} == {**ALWAYS, **HERE, **LAYERED}

@@ -147,3 +147,60 @@ def test_a_newer_base_is_shown_and_staged(own_world: World, tmp_path: Path) -> N
     assert (new["base-checksum"], new["packages"]) == (newer.checksum, ["web"])
     assert old["packages"] == ["web"]
     remove([tmp_path / "machine"])
+
+
+# --- a finalization that failed ---
+
+
+def test_a_finalization_that_failed_is_reported_until_it_is_settled(booted: Booted) -> None:
+    install(booted, "web")
+    checksum = listed(booted)[0]["checksum"]
+    booted.break_finalization()
+    assert booted.layer("status").stdout.startswith("  tiny:")  # nothing is lost yet
+    booted.reboot()
+    done = booted.layer("status", status=1)
+    assert done.stdout.startswith(
+        f"Warning: what was staged ({checksum[:12]}) did not become a deployment at shutdown: "
+    )
+    # libostree's own service puts its words into the journal and takes them away.
+    booted.run("env", "INVOCATION_ID=x", "ostree", "admin", "boot-complete", status=1)
+    lost = json.loads(booted.layer("status", "--json", status=1).stdout)["finalization-failed"]
+    assert lost == {"checksum": checksum, "reason": ""}
+    install(booted, "web")
+    booted.layer("status")
+    booted.reboot()
+    assert booted.machine.layered() == ["web"]
+    booted.layer("status")
+
+
+def test_a_shutdown_that_was_none_is_reported_and_can_be_forgotten(booted: Booted) -> None:
+    install(booted, "web")
+    booted.boot()  # the power was cut
+    assert "did not become a deployment" in booted.layer("status", status=1).stdout
+    booted.layer("cleanup", "-p")
+    booted.layer("status")
+
+
+def test_what_was_finalized_and_is_gone_since_is_not_missed(booted: Booted) -> None:
+    install(booted, "web")
+    booted.reboot()
+    booted.layer("cleanup", "-m")  # any verb that works on the machine sees it
+    booted.layer("rollback", "-y")
+    booted.reboot()
+    booted.run("ostree", "admin", "undeploy", "1")
+    booted.layer("status")
+
+
+def test_a_record_of_a_newer_version_is_left_alone(booted: Booted) -> None:
+    folder = booted.machine.path / "ostree/deploy" / STATEROOT / "var/lib/layer"
+    folder.mkdir(parents=True)
+    for text in ('{"schema": 2}', "[]", "{", '{"schema": 1, "checksum": 3}'):
+        (folder / "staged.json").write_text(text)
+        booted.layer("status")
+
+
+def test_a_pending_deployment_is_exit_77_where_asked_for(booted: Booted) -> None:
+    booted.layer("status", "--pending-exit-77")
+    install(booted, "web")
+    booted.layer("status", "--pending-exit-77", status=77)
+    assert "Packages: web-1-1.x86_64" in booted.layer("status", "-v").stdout

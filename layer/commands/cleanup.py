@@ -30,12 +30,14 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
         raise click.UsageError("say what: -b, -m, -p or -r")
     with host.locked():
         if pending or rollback:
+            if pending:
+                host.forget_lost()
             present = host.sysroot.deployments()
             plan = bootplan.without(present, host.stateroot, pending=pending, rollback=rollback)
             if plan.deployments == present:
                 click.echo("Deployments unchanged.")
             else:
-                host.sysroot.write(plan)
+                host.write(plan)
         if repomd:
             cleaning.forget_metadata(host)
         if base or pending or rollback:

@@ -33,4 +33,4 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
         plan, edits = verbs.rollback(host, keep_etc=keep_etc)
         click.echo(render.rollback(plan, edits, keep_etc=keep_etc))
         confirm(assumeyes=assumeyes)
-        record_order(host, host.sysroot.write(plan)[0])
+        record_order(host, host.write(plan)[0])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import sysroot_options
+from layer.commands._options import UNCHANGED, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -16,17 +17,25 @@ if TYPE_CHECKING:
 @click.command(short_help="Show what is deployed.")
 @click.option("--json", "is_json", is_flag=True, help="As JSON, with rpm-ostree's keys.")
 @click.option("-b", "--booted", is_flag=True, help="Only the booted deployment.")
+@click.option("-v", "--verbose", is_flag=True, help="Packages, kernel arguments, signatures too.")
+@click.option("--pending-exit-77", is_flag=True, help="Exit 77 if another one boots next.")
 @sysroot_options
-def command(host: Host, is_json: bool, booted: bool) -> None:
+def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit_77: bool) -> int:
     """Show the deployments and their layers.
 
-    They are in the order of the boot menu. Needs no root.
+    They are in the order of the boot menu. Needs no root. The exit status is 1
+    if what was staged failed to become a deployment at shutdown.
     """
-    from layer import overview
+    from layer.overview import status
     from layer.status import as_json
 
-    states = [s for s in host.states() if s.deployment.is_booted or not booted]
+    machine = host.state()
+    chosen = tuple(s for s in machine.deployments if s.deployment.is_booted or not booted)
+    shown = replace(machine, deployments=chosen)
     if is_json:
-        click.echo(json.dumps(as_json(states), indent=2, sort_keys=True))
+        click.echo(json.dumps(as_json(shown), indent=2, sort_keys=True))
     else:
-        click.echo(overview.status(states))
+        click.echo(status(shown, is_verbose=verbose))
+    if machine.lost:
+        return 1
+    return UNCHANGED if pending_exit_77 and machine.has_pending else 0
