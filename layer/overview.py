@@ -65,24 +65,29 @@ def _rows(state: DeploymentState, *, is_verbose: bool) -> Iterator[_Row]:
         yield "Held", "at this base; layer upgrade moves on"
     yield "Commit", deployment.checksum
     yield "Stateroot", deployment.stateroot
-    if state.active:
-        yield "LayeredPackages", " ".join(r.text for r in state.active)
-    for request, why in state.reasons:
-        yield "InactiveRequests", f"{request.text} ({why})"
-    for text, why in state.left_out:
-        yield "LeftOut", f"{text} ({why})"
-    if origin and not origin.options.documentation:
-        yield "Documentation", "left out of what is layered"
+    yield from _layers(state)
     if origin:
         yield from initramfs.status_rows(origin.options)
-    if state.lines_not_run:
-        yield "Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"
     if deployment.is_unlocked:
         yield "Unlocked", deployment.unlocked
     if state.problem:
         yield "Problem", state.problem
     if is_verbose:
         yield from _details(state)
+
+
+def _layers(state: DeploymentState) -> Iterator[_Row]:
+    """What was asked for, and what came of it."""
+    if state.active:
+        yield "LayeredPackages", " ".join(r.text for r in state.active)
+    for request, why in state.reasons:
+        yield "InactiveRequests", f"{request.text} ({why})"
+    for text, why in state.left_out:
+        yield "LeftOut", f"{text} ({why})"
+    if state.origin and not state.origin.options.documentation:
+        yield "Documentation", "left out of what is layered"
+    if state.lines_not_run:
+        yield "Scriptlets", f"{count(state.lines_not_run, 'line')} not run: layer audit"
 
 
 def _details(state: DeploymentState) -> Iterator[_Row]:
