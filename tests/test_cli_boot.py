@@ -202,7 +202,10 @@ ALWAYS = {
     "base-local-replacements": list,
     "base-commit-meta": dict,
     "regenerate-initramfs": bool,
-    "scriptlet-lines-not-run": int,  # ours alone
+    # Ours alone:
+    "scriptlet-lines-not-run": int,
+    "inactive-requests": list,
+    "left-out-requests": list,
 }
 HERE = {"version": str, "timestamp": int, "origin": str, "gpg-enabled": bool}
 LAYERED = {
