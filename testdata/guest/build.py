@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import tomllib
@@ -10,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 from testdata.distro.apt import ensure_selection, package_name
@@ -20,7 +22,7 @@ from testdata.distro.debian import convert_deb
 from testdata.distro.repository import make_repository
 from testdata.distro.rpmspec import FileSpec, RpmSpec
 from testdata.distro.rpmwriter import write_rpm
-from testdata.guest.wheels import build_layer, convert_wheel, fetch_wheels, layer_sources
+from testdata.guest.wheels import CHECKOUT, build_layer, convert_wheel, fetch_wheels, layer_sources
 
 HERE = Path(__file__).parent
 _KEPT_BUILDS = 3
@@ -54,7 +56,7 @@ def ensure_guest(cache: Path | None = None) -> GuestRepository:
     """Return the repositories, built first where `cache` has none of these sources."""
     cache = cache or default_cache()
     demo = ensure_demo(cache)
-    wanted = tomllib.loads((HERE / "guest.toml").read_text())
+    wanted = _read_wanted()
     third = _third_parties(cache, demo, wanted)
     key = sha256(f"{third.name} {layer_sources()} {_release_key()}".encode()).hexdigest()[:16]
     target = cache / f"guest-{key}"
@@ -62,13 +64,38 @@ def ensure_guest(cache: Path | None = None) -> GuestRepository:
         if not target.exists():
             _make(cache, target, lambda directory: _write_own(directory, third, wanted))
             remove_old_builds(target, "guest-????????????????", _KEPT_BUILDS)
-    names = (*wanted["packages"], "demo-guest", "demo-news", "layer")
+    names = (*wanted.packages, "demo-guest", "demo-news", "layer")
     return GuestRepository(*(target / name for name in _REPOSITORIES), demo, names, key)
 
 
-def _third_parties(cache: Path, demo: DemoRepository, wanted: dict[str, list[str]]) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Debian's packages, PyPI's wheels as NAME==VERSION, and what layer's RPM requires."""
+
+    packages: tuple[str, ...]
+    wheels: tuple[str, ...]
+    layer: tuple[str, ...]
+
+
+def _read_wanted() -> _Wanted:
+    """Return what guest.toml and pyproject.toml name; wheels in the versions that are tested."""
+    guest = tomllib.loads((HERE / "guest.toml").read_text())
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    names = [re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]]
+    return _Wanted(
+        packages=tuple(guest["packages"]),
+        wheels=tuple(
+            f"{name}=={version(name)}"
+            for name in names
+            if f"python3-{name}" not in guest["packages"]
+        ),
+        layer=(*guest["layer"], *(f"python3-{name}" for name in names)),
+    )
+
+
+def _third_parties(cache: Path, demo: DemoRepository, wanted: _Wanted) -> Path:
     """Return the directory with the RPMs of Debian's packages and of PyPI's wheels."""
-    inputs = [demo.path.parent.name, wanted["packages"], wanted["wheels"]]
+    inputs = [demo.path.parent.name, wanted.packages, wanted.wheels]
     converter = (HERE / "wheels.py").read_bytes() + (HERE / "build.py").read_bytes()
     key = sha256(json.dumps(inputs).encode() + converter).hexdigest()[:16]
     target = cache / f"guest-closure-{key}"
@@ -88,11 +115,9 @@ def _make(cache: Path, target: Path, write) -> None:  # type: ignore[no-untyped-
         finished.rename(target)
 
 
-def _convert_all(
-    cache: Path, directory: Path, demo: DemoRepository, wanted: dict[str, list[str]]
-) -> None:
+def _convert_all(cache: Path, directory: Path, demo: DemoRepository, wanted: _Wanted) -> None:
     own = read_demo_set()
-    selection = ensure_selection(cache, [*own.base, *wanted["packages"]], own.layers)
+    selection = ensure_selection(cache, [*own.base, *wanted.packages], own.layers)
     debs = [
         selection.archives / filename
         for filename in selection.base
@@ -102,7 +127,7 @@ def _convert_all(
     convert = partial(_convert, directory=directory, known_names=selection.known_names)
     with ProcessPoolExecutor(2) as workers:
         list(workers.map(convert, debs))
-    for wheel in fetch_wheels(cache, wanted["wheels"]):
+    for wheel in fetch_wheels(cache, wanted.wheels):
         distribution = wheel.name.partition("-")[0].replace("_", "-")
         write_rpm(convert_wheel(wheel, f"python3-{distribution}"), directory)
 
@@ -111,14 +136,14 @@ def _convert(deb: Path, directory: Path, known_names: frozenset[str]) -> None:
     write_rpm(convert_deb(deb, known_names), directory)
 
 
-def _write_own(directory: Path, third: Path, wanted: dict[str, list[str]]) -> None:
+def _write_own(directory: Path, third: Path, wanted: _Wanted) -> None:
     rpms, news, more = (directory / name for name in _REPOSITORIES)
     shutil.copytree(third, rpms)
     news.mkdir()
     more.mkdir()
     with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
         wheel = build_layer(Path(scratch))
-        write_rpm(convert_wheel(wheel, "layer", wanted["layer"]), rpms)
+        write_rpm(convert_wheel(wheel, "layer", wanted.layer), rpms)
     write_rpm(_guest_package(), rpms)
     write_rpm(_news_package("1"), rpms)
     write_rpm(_news_package("2"), news)
