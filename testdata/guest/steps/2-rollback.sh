@@ -5,4 +5,3 @@ facts
 edits
 echo second >/etc/edited-second
 run rollback layer rollback -y --keep-etc
-run status layer status

@@ -7,4 +7,3 @@ serve
 run install layer install -y strace demo-daemon demo-catalog
 run check layer upgrade --check
 run upgrade layer upgrade -y
-run status layer status

@@ -1,3 +1,0 @@
-. ./lib.sh
-run status layer status
-touch /run/power-off
