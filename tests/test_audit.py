@@ -145,7 +145,7 @@ def test_alternatives_capabilities_links_and_modes_are_declared() -> None:
         "  --slave /usr/share/man/man1/t.1.gz t.1.gz /usr/share/man/man1/tool.1.gz\n"
         "setcap cap_net_raw+ep /usr/bin/tool\n"
         "ln -sf tool /usr/bin/tool2\n"
-        "chown root:tool /etc/tool.conf\nchmod u+s /usr/bin/tool\n"
+        "chown root:tool /etc/tool.conf\nchmod u+s /usr/lib64/libtool.so.1\n"
     )
     found = audit(body)
     assert found.unknown == ()
@@ -156,7 +156,7 @@ def test_alternatives_capabilities_links_and_modes_are_declared() -> None:
         alternatives=(Alternative("/usr/bin/t", "t", "/usr/bin/tool", 50, (slave,)),),
         modes=(
             Mode("/etc/tool.conf", None, "root", "tool"),
-            Mode("/usr/bin/tool", 0o4755),
+            Mode("/usr/lib64/libtool.so.1", 0o4755),
         ),
     )
 
