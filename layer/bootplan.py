@@ -51,12 +51,16 @@ def rollback_target(deployments: Sequence[Deployment], stateroot: str) -> Deploy
 
 
 def rollback(
-    deployments: Sequence[Deployment], stateroot: str, *, keep_etc: bool = False
+    deployments: Sequence[Deployment],
+    stateroot: str,
+    *,
+    keep_etc: bool = False,
+    overlay: bytes = b"",
 ) -> BootPlan:
     """The target of a rollback first; with `keep_etc` a new deployment of its commit.
 
     That takes over what was changed in the /etc of the deployment which is left; the target
-    itself stays as it is. What is staged is dropped.
+    itself stays as it is. What is staged is dropped. `overlay` is an initrd for the new one.
     """
     target = rollback_target(deployments, stateroot)
     staged = next((d for d in deployments if d.is_staged), None)
@@ -67,6 +71,7 @@ def rollback(
             origin=format_origin(parse_origin(target.origin)),
             merge=merge_source(deployments, stateroot),
             kernel_arguments=target.kernel_arguments,
+            overlay=overlay,
         )
         return BootPlan((new, *_finished(deployments)), staged)
     others = [d for d in _finished(deployments) if d is not target]

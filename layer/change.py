@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from layer.audit.verdict import Audit
@@ -51,6 +51,8 @@ class Change:
     those that will fire, `bringing` those of packages that bring triggers of their
     own, which are known when the packages are here. `previous` is the lock of what
     is layered now, `lock` what holds packages and ids where they are.
+    `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
+    for its sake, too.
     """
 
     stateroot: str
@@ -71,6 +73,8 @@ class Change:
     bringing: tuple[str, ...]
     leftovers: tuple[Leftover, ...]
     kernel_arguments: tuple[str, ...]
+    overlay: bytes = field(default=b"", repr=False)
+    is_overlay_new: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -80,7 +84,7 @@ class Change:
             and self.pending.kernel_arguments == self.kernel_arguments
             and self.before == self.after
             and self.previous_base == self.base
-            and not (self.added or self.removed or self.moved)
+            and not (self.added or self.removed or self.moved or self.is_overlay_new)
         )
 
     @property

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layer import bootplan
 from layer.conflicts import check_conflicts
+from layer.early_files import overlay_initrd
 from layer.host import Host
 from layer.initramfs import check_arguments
 from layer.kernels import bring_modules, check_kernels
 from layer.layout import Placement
 from layer.lock import TreeOptions
 from layer.model import Commit, Package, PackageHeader, Tree
+from layer.origin import Origin
 from layer.space import check_boot, check_repository
 from layer.store.files import read_text
 
@@ -38,8 +41,14 @@ def check_change(
         check_room_to_boot(host, base.root)  # else it is known when the tree is there
 
 
-def check_room_to_boot(host: Host, tree: Tree) -> None:
+def tracked_files(host: Host, after: Origin) -> bytes:
+    """The initrd of what an origin tracks in the /etc that the next deployment takes over."""
+    merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
+    return overlay_initrd(merge.path, after.initramfs_etc) if merge else b""
+
+
+def check_room_to_boot(host: Host, tree: Tree, overlay: bytes = b"") -> None:
     """StoreError where /boot has no room for a deployment of that tree."""
     sysroot = host.sysroot
     boot, deployments = sysroot.path / "boot", sysroot.deployments()
-    check_boot(host.store, tree, boot, host.stateroot, deployments)
+    check_boot(host.store, tree, boot, host.stateroot, deployments, overlay=len(overlay))

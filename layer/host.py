@@ -162,7 +162,7 @@ class Host:
 
     def near(self, base: Commit) -> NearTree:
         """The clean deployment that resembles `base` most, to run triggers over."""
-        deployments = [d for d in self.sysroot.deployments() if not d.is_unlocked]
+        deployments = [d for d in self.sysroot.deployments() if d.unlocked == "none"]
         for wanted in (base.checksum, None):
             for deployment in deployments:
                 commit = self.store.read_commit(deployment.checksum)

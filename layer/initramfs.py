@@ -12,6 +12,7 @@ from layer.lock import TreeOptions
 
 SECTION = "rpmostree"
 REGENERATE, ARGUMENTS = "regenerate-initramfs", "initramfs-args"
+ETC = "initramfs-etc"  # files of /etc for an initrd of their own
 TRIGGER = "initramfs"  # the trigger that makes it
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # as GKeyFile has them
 
@@ -66,6 +67,18 @@ def status_rows(options: TreeOptions) -> list[tuple[str, str]]:
     if not options.regenerate_initramfs:
         return []
     return [("Initramfs", " ".join(options.initramfs_arguments) or "regenerate")]
+
+
+def tracked_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """What a plan says of files of /etc that go into an initrd of their own."""
+    lines = []
+    for what, paths in (
+        ("Tracked from now on", set(after) - set(before)),
+        ("Tracked no longer", set(before) - set(after)),
+    ):
+        if paths:
+            lines.append(f"{what}, for the initramfs: {', '.join(sorted(paths))}.")
+    return lines
 
 
 def described(options: TreeOptions) -> Sequence[str]:

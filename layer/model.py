@@ -352,7 +352,8 @@ class Deployment:
     `origin` is the text of its origin file, `path` its directory on disk,
     `kernel_arguments` those of its boot entry. `unlocked` is libostree's word for
     whether /usr is writable: `none`, `development`, `hotfix` or `transient`. `boot_checksum` is
-    over its kernel, initramfs and device trees: it names their directory in /boot.
+    over its kernel, initramfs and device trees: it names their directory in /boot. `overlays`
+    are the checksums of initrds that are appended to the initramfs.
     """
 
     index: int
@@ -367,22 +368,22 @@ class Deployment:
     is_pinned: bool = False
     unlocked: str = "none"
     boot_checksum: str = ""
-
-    @property
-    def is_unlocked(self) -> bool:
-        """Whether /usr is or was writable, so that it may differ from the commit."""
-        return self.unlocked != "none"
+    overlays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NewDeployment:
-    """A deployment that is to be made of a commit; /etc is merged from deployment `merge`."""
+    """A deployment that is to be made of a commit; /etc is merged from deployment `merge`.
+
+    `overlay` is an initrd to be appended to the tree's initramfs, b"" for none.
+    """
 
     stateroot: str
     checksum: str
     origin: str
     merge: Deployment | None
     kernel_arguments: tuple[str, ...]
+    overlay: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

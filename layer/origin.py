@@ -28,6 +28,7 @@ _OURS = {
     ("origin", "baserefspec"),
     ("origin", "override-commit"),
     ("packages", "requested"),
+    (initramfs.SECTION, initramfs.ETC),
     ("layer", "schema"),
     ("layer", "requested-provides"),
     ("layer", "documentation"),
@@ -71,13 +72,15 @@ class Origin:
     is layered. `accepted` are names of packages, each with the digest of the scriptlets
     whose lines the user agreed not to run; sorted. `left_out` are requests, each with the
     reason, that did not fit this base and that the next upgrade tries anew; sorted.
-    `foreign` are the sections, keys and values of other tools.
+    `initramfs_etc` are files of the machine's /etc, whose content goes into an initrd beside the
+    tree's; sorted. `foreign` are the sections, keys and values of other tools.
     """
 
     base: BaseSource
     requests: tuple[Request, ...] = ()
     override_commit: str = ""
     options: TreeOptions = DEFAULTS
+    initramfs_etc: tuple[str, ...] = ()
     accepted: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     foreign: tuple[tuple[str, str, str], ...] = ()
@@ -125,6 +128,9 @@ def parse_origin(text: str) -> Origin:
         requests=_sorted(requests),
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
+        initramfs_etc=tuple(
+            sorted(set(_split(values.get((initramfs.SECTION, initramfs.ETC), ""))))
+        ),
         accepted=_accepted(values),
         left_out=_left_out(values),
         foreign=tuple(
@@ -138,7 +144,7 @@ def format_origin(origin: Origin) -> str:
     keyfile = _parser()
     for section, key, value in origin.foreign:
         _set(keyfile, section, key, value)
-    is_local = bool(origin.requests) or origin.options.regenerate_initramfs
+    is_local = origin.requests or origin.options.regenerate_initramfs or origin.initramfs_etc
     _set(keyfile, "origin", "baserefspec" if is_local else "refspec", str(origin.base))
     if origin.override_commit:
         _set(keyfile, "origin", "override-commit", origin.override_commit)
@@ -149,6 +155,8 @@ def format_origin(origin: Origin) -> str:
         if origin.options.initramfs_arguments:
             arguments = "".join(_item(a) for a in origin.options.initramfs_arguments)
             _set(keyfile, initramfs.SECTION, initramfs.ARGUMENTS, arguments)
+    if origin.initramfs_etc:
+        _set(keyfile, initramfs.SECTION, initramfs.ETC, _join(origin.initramfs_etc))
     _set_layer(keyfile, origin)
     out = io.StringIO()
     keyfile.write(out, space_around_delimiters=False)
@@ -194,7 +202,9 @@ def with_accepted(origin: Origin, accepted: Iterable[tuple[str, str]]) -> Origin
 
 def pristine(origin: Origin) -> Origin:
     """The origin of the base alone."""
-    return replace(origin, requests=(), options=DEFAULTS, accepted=(), left_out=())
+    return replace(
+        origin, requests=(), options=DEFAULTS, accepted=(), left_out=(), initramfs_etc=()
+    )
 
 
 def _set_layer(keyfile: configparser.ConfigParser, origin: Origin) -> None:

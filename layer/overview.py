@@ -68,7 +68,9 @@ def _rows(state: DeploymentState, *, is_verbose: bool) -> Iterator[_Row]:
     yield from _layers(state)
     if origin:
         yield from initramfs.status_rows(origin.options)
-    if deployment.is_unlocked:
+        if origin.initramfs_etc:
+            yield "InitramfsEtc", " ".join(origin.initramfs_etc)
+    if deployment.unlocked != "none":
         yield "Unlocked", deployment.unlocked
     if state.problem:
         yield "Problem", state.problem

@@ -168,7 +168,10 @@ def _documentation(item: Change) -> list[str]:
 
 def _initramfs(item: Change) -> list[str]:
     before = item.before.options if item.before else DEFAULTS
-    return initramfs.plan_lines(before, item.after.options)
+    tracked = item.before.initramfs_etc if item.before else ()
+    lines = initramfs.plan_lines(before, item.after.options)
+    lines += initramfs.tracked_lines(tracked, item.after.initramfs_etc)
+    return [*lines, "Tracked files have changed."] if item.is_overlay_new else lines
 
 
 def _version(version: object) -> str:

@@ -167,6 +167,8 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)
+        if state.origin.initramfs_etc:
+            entry["initramfs-etc"] = list(state.origin.initramfs_etc)
         if state.origin.options.regenerate_initramfs:
             entry["initramfs-args"] = list(state.origin.options.initramfs_arguments)
         entry["gpg-enabled"] = state.signatures is not None

@@ -16,7 +16,7 @@ from layer.blockers import Blocker
 from layer.change import Change, Leftover
 from layer.consent import agree
 from layer.errors import PackageRefused, RepositoryError
-from layer.feasibility import check_change, check_room_to_boot
+from layer.feasibility import check_change, check_room_to_boot, tracked_files
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import (
@@ -176,6 +176,7 @@ def prepare(
         triggers=will_fire(host.store, base, headers, placements, triggers, after.options),
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
+        overlay=tracked_files(host, after),
         kernel_arguments=(
             _kernel_arguments(host, base) if kernel_arguments is None else tuple(kernel_arguments)
         ),
@@ -193,7 +194,7 @@ def apply(host: Host, change: Change) -> Deployment:
     with _refs_kept_on_failure(host):
         files = _import(host, change)
         checksum = _commit(host, change)
-        check_room_to_boot(host, host.store.read_commit(checksum).root)
+        check_room_to_boot(host, host.store.read_commit(checksum).root, change.overlay)
         host.reporter.step("Deploying")
         deployments = host.sysroot.deployments()
         new = NewDeployment(
@@ -202,6 +203,7 @@ def apply(host: Host, change: Change) -> Deployment:
             origin=format_origin(change.after),
             merge=bootplan.merge_source(deployments, host.stateroot),
             kernel_arguments=change.kernel_arguments,
+            overlay=change.overlay,
         )
         deployed = host.write(bootplan.deploy(deployments, new))[0]
     if change.base != change.previous_base and change.after.base.remote:

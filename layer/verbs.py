@@ -13,6 +13,7 @@ from dataclasses import replace
 from layer import bootplan, cleaning
 from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
+from layer.feasibility import tracked_files
 from layer.fetch.metadata import fetch_metadata
 from layer.fitting import carry
 from layer.host import Host, is_root
@@ -171,9 +172,10 @@ def rollback(host: Host, *, keep_etc: bool = False) -> tuple[BootPlan, tuple[Etc
     not; `keep_etc` carries them along.
     """
     present = host.sysroot.deployments()
-    plan = bootplan.rollback(present, host.stateroot, keep_etc=keep_etc)
     leaving = bootplan.merge_source(present, host.stateroot)
     target = bootplan.rollback_target(present, host.stateroot)
+    overlay = tracked_files(host, host.origin(target)) if keep_etc else b""
+    plan = bootplan.rollback(present, host.stateroot, keep_etc=keep_etc, overlay=overlay)
     return plan, left_behind(leaving.path, target.path) if leaving else ()
 
 

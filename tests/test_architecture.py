@@ -78,6 +78,7 @@ ROWS = {
         "documentation",
         "assembly",
         "kernels",
+        "early_files",
         "space",
         "overlay",
         "circumstances",

@@ -11,6 +11,7 @@ from typing import Any
 
 from layer.errors import Busy, InvalidInput, NotFound, StoreError
 from layer.model import BootPlan, Deployment, NewDeployment
+from layer.store.deploy_options import deploy_options, forget_staged
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, uninterrupted
 from layer.store.objects import OstreeStore
 
@@ -138,7 +139,9 @@ class Sysroot:
                 self._sysroot.write_deployments_with_options(wanted, options, None)
                 self.has_written = True
                 self._sysroot.load(None)
-        return self.deployments()
+        deployments = self.deployments()
+        forget_staged([overlay for one in deployments for overlay in one.overlays])
+        return deployments
 
     def unlock_finalization(self) -> None:
         """The staged deployment is finalized at the next shutdown after all."""
@@ -191,10 +194,19 @@ class Sysroot:
             _LOCKED.parent.mkdir(exist_ok=True)
             _LOCKED.touch()
         try:
-            with interruptible() as cancellable:
-                arguments = list(new.kernel_arguments)
-                self._sysroot.stage_tree(
-                    new.stateroot, new.checksum, _keyfile(new.origin), merge, arguments, cancellable
+            with (
+                interruptible() as cancellable,
+                deploy_options(
+                    self._sysroot, new.kernel_arguments, new.overlay, cancellable
+                ) as options,
+            ):
+                self._sysroot.stage_tree_with_options(
+                    new.stateroot,
+                    new.checksum,
+                    _keyfile(new.origin),
+                    merge,
+                    options,
+                    cancellable,
                 )
         finally:
             with uninterrupted():
@@ -207,9 +219,12 @@ class Sysroot:
     def _deploy(self, new: NewDeployment, current: list[Any], cancellable: Any) -> Any:
         origin = _keyfile(new.origin)
         merge = None if new.merge is None else current[new.merge.index]
-        _, deployment = self._sysroot.deploy_tree(
-            new.stateroot, new.checksum, origin, merge, list(new.kernel_arguments), cancellable
-        )
+        with deploy_options(
+            self._sysroot, new.kernel_arguments, new.overlay, cancellable
+        ) as options:
+            _, deployment = self._sysroot.deploy_tree_with_options(
+                new.stateroot, new.checksum, origin, merge, options, cancellable
+            )
         return deployment
 
     def _noun(self, item: Any, index: int, *, is_booted: bool) -> Deployment:
@@ -229,6 +244,9 @@ class Sysroot:
             is_pinned=item.is_pinned(),
             unlocked=_unlocked(item),
             boot_checksum=item.get_bootcsum() or "",
+            overlays=tuple(
+                Path(path).stem for path in item.get_bootconfig().get_overlay_initrds() or ()
+            ),
         )
 
     def _try_lock(self) -> bool:
