@@ -111,6 +111,12 @@ def parse_origin(text: str) -> Origin:
         raise InvalidInput(f"the origin file is corrupt: {error.message}") from error
     values = {(s, k): v for s in keyfile.sections() for k, v in keyfile.items(s)}
     _refuse_unknown(values)
+    image = values.get(("origin", "container-image-reference"))
+    if image is not None:
+        raise InvalidInput(
+            f"the base is a container image ({image}), which this version cannot layer over",
+            "the tool that deployed it can go back to an OSTree ref",
+        )
     source = values.get(("origin", "baserefspec")) or values.get(("origin", "refspec"))
     if source is None:
         raise InvalidInput(

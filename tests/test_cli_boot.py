@@ -400,7 +400,7 @@ def test_an_unreadable_origin_does_not_hide_the_other_deployments(machine: Machi
     machine.install("web")
     rewrite_origin(machine, "[origin]\ncontainer-image-reference=ostree-image:x\n")
     shown = do(machine, "status").stdout
-    assert "the origin file names no base that this version knows" in shown
+    assert "the base is a container image (ostree-image:x), which this version cannot" in shown
     assert f"tiny:{REF}" in shown
     entry = first(machine)
     assert entry["requested-packages"] == []
