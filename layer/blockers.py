@@ -33,7 +33,7 @@ class Blocked(Unsolvable):
     """Layers that a base cannot take along; `blockers` are all that were found."""
 
     def __init__(self, blockers: Sequence[Blocker]) -> None:
-        names = " ".join(request.text for request in fewest(blockers))
+        names = " ".join(request.label for request in fewest(blockers))
         super().__init__(
             "these layers do not fit the new base:\n" + "\n".join(_told(blockers)),
             f"--skip-broken goes on without them and asks for them again at each upgrade: {names}",
@@ -115,7 +115,7 @@ def _by_text(request: Request) -> tuple[str, str]:
 def _told(blockers: Iterable[Blocker]) -> Iterable[str]:
     """Each blocker: whose it is, why, and what would let the upgrade pass."""
     for blocker in sorted(blockers, key=lambda one: [r.text for r in one.requests]):
-        names = [request.text for request in blocker.requests]
+        names = [request.label for request in blocker.requests]
         yield f"  {', '.join(names)}:"
         yield from (f"    {line}" for line in blocker.reason.splitlines())
         ways = " or ".join(f"layer uninstall {name}" for name in names)

@@ -50,7 +50,8 @@ class Change:
     are the packages that are not in the store yet; `triggers` are the names of
     those that will fire, `bringing` those of packages that bring triggers of their
     own, which are known when the packages are here. `previous` is the lock of what
-    is layered now, `lock` what holds packages and ids where they are.
+    is layered now, `lock` what holds packages and ids where they are. `files` are
+    packages that came as files, by checksum.
     `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
     for its sake, too.
     """
@@ -75,6 +76,7 @@ class Change:
     kernel_arguments: tuple[str, ...]
     overlay: bytes = field(default=b"", repr=False)
     is_overlay_new: bool = False
+    files: tuple[tuple[str, Path], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -85,7 +87,14 @@ class Change:
             and self.before == self.after
             and self.previous_base == self.base
             and not (self.added or self.removed or self.moved or self.is_overlay_new)
+            and self.previous.gone == self.resolution.gone
         )
+
+    @property
+    def restored(self) -> tuple[Nevra, ...]:
+        """Packages of the base that are in the tree again."""
+        back = set(self.previous.gone) - set(self.resolution.gone)
+        return tuple(sorted(back)) if self.previous_base == self.base else ()
 
     @property
     def added(self) -> tuple[Nevra, ...]:

@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Iterator
 
 from layer.copies import REFS as COPIES
+from layer.errors import InvalidInput
 from layer.headers import headers_ref
 from layer.host import Host
 from layer.lock import base_of, read_lock, read_record
+from layer.model import Deployment, LockedPackage
 
 
 def forget_metadata(host: Host) -> None:
@@ -37,6 +39,8 @@ def _needed_refs(host: Host) -> Iterator[str]:
         base = base_of(commit) or commit.checksum
         yield f"layer/base/{base}"
         yield headers_ref(base)
+        for package in _files(host, deployment):
+            yield f"layer/pkg/{package.checksum}"
         if base_of(commit) is None:
             continue
         yield f"layer/derived/{commit.checksum}"
@@ -45,3 +49,11 @@ def _needed_refs(host: Host) -> Iterator[str]:
             yield f"layer/pkg/{package.checksum}"
         for run in read_record(commit).runs:
             yield f"layer/trigger/{run.name}/{run.key}"
+
+
+def _files(host: Host, deployment: Deployment) -> tuple[LockedPackage, ...]:
+    """Packages that came as files, those that do nothing on this base too; nobody else has them."""
+    try:
+        return host.origin(deployment).files
+    except InvalidInput:
+        return ()  # another program's; its status says so

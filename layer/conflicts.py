@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 
 from layer.errors import Conflict
@@ -28,10 +28,20 @@ Placed = tuple[PackageHeader, Sequence[PlacedFile]]
 Claim = tuple[PackageHeader, PackageFile]
 
 
-def check_conflicts(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> None:
-    """Raises Conflict, which names every path and its owners, where the headers show any."""
+def check_conflicts(
+    store: ObjectStore,
+    base: Commit,
+    packages: Sequence[Placed],
+    *,
+    gone: Collection[str] = (),
+    without: Collection[Nevra] = (),
+) -> None:
+    """Raises Conflict, which names every path and its owners, where the headers show any.
+
+    The base's packages `without`, and the paths `gone` with them, are in nobody's way.
+    """
     ordered = sorted(packages, key=lambda placed: placed[0].nevra)
-    lines = [*_among(ordered), *_with_base(store, base, ordered)]
+    lines = [*_among(ordered), *_with_base(store, base, ordered, gone, without)]
     if lines:
         raise conflict(lines)
 
@@ -134,36 +144,47 @@ def _name(owner: str) -> str:
     return "root" if is_root(owner) else owner
 
 
-def _with_base(store: ObjectStore, base: Commit, packages: Sequence[Placed]) -> Iterator[str]:
+def _with_base(
+    store: ObjectStore,
+    base: Commit,
+    packages: Sequence[Placed],
+    gone: Collection[str],
+    without: Collection[Nevra],
+) -> Iterator[str]:
     with ExitStack() as stack:
         ownership: Ownership | None = None
-        for header, path, claim in _met(store, base.root, packages):
+        for header, path, claim in _met(store, base.root, packages, gone):
             # Only now: mostly nobody meets anything in the base.
             ownership = ownership or stack.enter_context(open_ownership(store, base))
-            what, opponent = _clash_with_base(store, base.root, ownership, path, claim)
+            what, opponent = _clash_with_base(store, base.root, ownership, path, claim, without)
             if what:
                 first = opponent or owner_in(ownership, path)
                 yield line(path, first, str(header.nevra), what)
 
 
 def _met(
-    store: ObjectStore, base: Tree, packages: Sequence[Placed]
+    store: ObjectStore, base: Tree, packages: Sequence[Placed], gone: Collection[str]
 ) -> Iterator[tuple[PackageHeader, str, Claim | None]]:
     """Where packages come upon something of the base; no claim for a directory they imply."""
     for header, files in packages:
         implied = {parent for placed in files for parent in _parents(placed.path)}
         for path in sorted(implied):
-            if isinstance(lookup(store, base, path), str):
+            if isinstance(lookup(store, base, path), str) and path not in gone:
                 yield header, path, None
         for placed in files:
-            found = lookup(store, base, placed.path)
+            found = None if placed.path in gone else lookup(store, base, placed.path)
             is_directory = stat.S_ISDIR(placed.source.mode)
             if found is not None and not (is_directory and isinstance(found, Tree)):
                 yield header, placed.path, (header, placed.source)
 
 
 def _clash_with_base(
-    store: ObjectStore, base: Tree, ownership: Ownership, path: str, claim: Claim | None
+    store: ObjectStore,
+    base: Tree,
+    ownership: Ownership,
+    path: str,
+    claim: Claim | None,
+    without: Collection[Nevra],
 ) -> tuple[str, str]:
     """Why it cannot be, and with which package if not with the one that has the path."""
     if isinstance(lookup(store, base, path), Tree):
@@ -172,7 +193,8 @@ def _clash_with_base(
         return DIRECTORY_OVER_FILE, ""
     if not ownership.is_of_package(path):
         return "", ""  # headers do not say what a trigger wrote
-    present = [c for c in ownership.claims(path) if not c[1].is_ghost]
+    claims = ownership.claims(path)
+    present = [c for c in claims if not c[1].is_ghost and c[0].nevra not in without]
     lost = beaten(present)
     if all(_clash(there, claim) for there in present if there not in lost):
         return DIFFERENT, ""

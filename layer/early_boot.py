@@ -58,5 +58,5 @@ def track_files(
 def _same_packages(host: Host, after: Origin) -> Change:
     pending = host.require_pending()
     base, lock = host.base_commit(pending), host.lock_of(pending)
-    with open_sources(host, base, lock, needs_repositories=False) as sources:
+    with open_sources(host, base, lock, needs_repositories=False, kept=after.files) as sources:
         return prepare(host, after, base, sources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from layer import bootplan
 from layer.conflicts import check_conflicts
@@ -12,7 +12,7 @@ from layer.initramfs import check_arguments
 from layer.kernels import bring_modules, check_kernels
 from layer.layout import Placement
 from layer.lock import TreeOptions
-from layer.model import Commit, Package, PackageHeader, Tree
+from layer.model import Commit, Nevra, Package, PackageHeader, Tree
 from layer.origin import Origin
 from layer.space import check_boot, check_repository
 from layer.store.files import read_text
@@ -26,10 +26,17 @@ def check_change(
     options: TreeOptions,
     packages: Sequence[tuple[PackageHeader, Placement]],
     to_fetch: Sequence[Package],
+    *,
+    gone: Collection[str] = (),
+    without: Collection[Nevra] = (),
 ) -> None:
-    """LayerError where packages do not fit over a base, or have no room on this machine."""
-    check_conflicts(host.store, base, [(header, place.files) for header, place in packages])
-    check_kernels(host.store, base.root, packages)
+    """LayerError where packages do not fit over a base, or have no room on this machine.
+
+    The base's packages `without`, and the paths `gone` with them, are in nobody's way.
+    """
+    placed = [(header, place.files) for header, place in packages]
+    check_conflicts(host.store, base, placed, gone=gone, without=without)
+    check_kernels(host.store, base.root, packages, gone=gone)
     check_arguments(options)
     if read_text(host.store, base.root, MACHINE_ID).strip() not in ("", "uninitialized"):
         host.reporter.note(

@@ -54,14 +54,14 @@ def _blockers(origin: Origin, sources: Sources, attempt: _Attempt) -> tuple[Bloc
 
     def why_not(requests: tuple[Request, ...]) -> LayerError | None:
         try:
-            attempt([(r.text, "") for r in origin.requests if r not in requests])
+            attempt([(r.text, "") for r in origin.asked if r not in requests])
         except _ABOUT_PACKAGES as error:
             return error
         return None
 
     if why_not(()) is not None:
         return ()
-    return find_blockers(origin.requests, why_not, sources.blockers(origin.requests))
+    return find_blockers(origin.asked, why_not, sources.blockers(origin))
 
 
 def _reasons(blockers: Sequence[Blocker]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from layer import initramfs
 from layer.audit.judge import audit_package, coverage
@@ -49,9 +49,14 @@ def will_fire(
     placements: Sequence[Placement],
     triggers: Sequence[Trigger],
     options: TreeOptions = DEFAULTS,
+    *,
+    gone: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The names of the triggers that the packages' files fire, or that the options ask for."""
-    found = firings(store, base, headers, placements, triggers)
+    """The names of the triggers that the packages' files fire, or that the options ask for.
+
+    What is `gone` from the base fires them, too.
+    """
+    found = firings(store, base, headers, placements, triggers, gone=gone)
     names = {trigger.name for trigger, _ in found}
     if options.regenerate_initramfs:
         names.add(initramfs.TRIGGER)
@@ -64,8 +69,10 @@ def firings(
     headers: Sequence[PackageHeader],
     placements: Sequence[Placement],
     triggers: Sequence[Trigger],
+    *,
+    gone: Collection[str] = (),
 ) -> tuple[tuple[Trigger, Firing], ...]:
-    """The triggers that the packages' files fire, each with the paths that match."""
+    """The triggers that the packages' files, and those that go, fire; with what matches."""
     paths = sorted({file.path for placement in placements for file in placement.files})
     paths += [
         tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
@@ -74,6 +81,7 @@ def firings(
     diff = TreeDiff(
         added=tuple(p for p in paths if p not in there),
         changed=tuple(p for p in paths if p in there),
+        removed=tuple(sorted(set(gone) - set(paths))),
     )
     found = ((trigger, fires(trigger, diff)) for trigger in triggers)
     return tuple((trigger, firing) for trigger, firing in found if firing is not None)
@@ -94,14 +102,19 @@ def audits_of(headers: Sequence[PackageHeader], triggers: Sequence[Trigger]) -> 
 
 
 def unmade_links(
-    store: ObjectStore, base: Commit, audits: Sequence[Audit], placements: Sequence[Placement]
+    store: ObjectStore,
+    base: Commit,
+    audits: Sequence[Audit],
+    placements: Sequence[Placement],
+    *,
+    gone: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The links of scriptlets that give way to what the base or a package has at their paths."""
     brought = {file.path for placement in placements for file in placement.files}
     found = set()
     for path, target in {link for audit in audits for link in audit.rewrites.links}:
         for where in tree_paths(path)[-1:]:
-            there = lookup(store, base.root, where)
+            there = None if where in gone else lookup(store, base.root, where)
             is_same = isinstance(there, str) and store.read_file_attributes(there).target == target
             if (there is not None and not is_same) or where in brought:
                 found.add(f"{path} -> {target}: the path is taken")

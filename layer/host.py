@@ -243,7 +243,7 @@ class Host:
         headers = self._headers(lock)
         active = tuple(r for r in requests if any(fulfils(h, r) for h in headers))
         wanted = origin.wanted if origin else ()
-        inactive = tuple(r for r in wanted if r not in active)
+        inactive = tuple(r for r in wanted if r in requests and r not in active)
         base = self.base_commit(deployment)
         return DeploymentState(
             deployment=deployment,

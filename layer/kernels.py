@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from layer import initramfs
 from layer.errors import InvalidInput, PackageRefused, TriggerFailed
@@ -40,10 +40,15 @@ def initramfs_path(version: str) -> str:
 
 
 def check_kernels(
-    store: ObjectStore, base: Tree, packages: Sequence[tuple[PackageHeader, Placement]]
+    store: ObjectStore,
+    base: Tree,
+    packages: Sequence[tuple[PackageHeader, Placement]],
+    *,
+    gone: Collection[str] = (),
 ) -> None:
     """PackageRefused where packages bring a kernel beside the base's, or beside each other's."""
-    there = dict.fromkeys(kernels_of(store, base), "the base")
+    kept = (v for v in kernels_of(store, base) if kernel_path(v) not in gone)
+    there = dict.fromkeys(kept, "the base")
     brought: dict[str, str] = {}
     for header, placement in packages:
         for file in placement.files:

@@ -6,6 +6,7 @@ that `ostree show --print-metadata-key` is readable:
 
 - `layer.schema`, `layer.base` (checksum of the base; absent on a base)
 - `layer.packages`: [[NEVRA, SHA-256 of the file], ...] over the base, or of the base
+- `layer.gone`: [NEVRA, ...] of the base's packages that are not in the tree
 - `layer.ids`: {name: number} where it would not follow from base and names
 - `layer.triggers`: digest of the trigger set
 - `layer.trigger-runs`: [{name, key, status, values}, ...] in the order of the runs
@@ -46,13 +47,17 @@ DEFAULTS = TreeOptions()
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Exact packages, exceptions to ids, the trigger set, options, the tools that write bytes."""
+    """Exact packages, exceptions to ids, the trigger set, options, the tools that write bytes.
+
+    `gone` are the packages of the base that were taken away.
+    """
 
     packages: tuple[LockedPackage, ...] = ()
     ids: tuple[tuple[str, int], ...] = ()
     triggers: str = ""
     tools: tuple[tuple[str, str], ...] = ()
     options: TreeOptions = DEFAULTS
+    gone: tuple[Nevra, ...] = ()
 
 
 EMPTY = Lock()
@@ -86,6 +91,7 @@ def read_lock(commit: Commit) -> Lock:
         triggers=str(commit.metadata.get("layer.triggers", "")),
         tools=tuple(sorted(_json(commit, "layer.tools", {}).items())),
         options=_options(commit),
+        gone=tuple(Nevra.parse(nevra) for nevra in _json(commit, "layer.gone", [])),
     )
 
 
@@ -104,6 +110,7 @@ def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
     return {
         "layer.schema": str(SCHEMA),
         "layer.packages": canonical(sorted([str(p.nevra), p.checksum] for p in lock.packages)),
+        "layer.gone": canonical(sorted(map(str, lock.gone))),
         "layer.ids": canonical(dict(lock.ids)),
         "layer.triggers": lock.triggers,
         "layer.tools": canonical(dict(lock.tools)),

@@ -7,49 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from layer.errors import InvalidInput
-
-_NEVRA = re.compile(
-    r"(?P<name>[^/\s]+)-(?:(?P<epoch>[0-9]{1,10}):)?"
-    r"(?P<version>[^-/:\s]+)-(?P<release>[^-/:\s]+)"
-    r"\.(?P<arch>[^.\-/\s]+)"
-)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Nevra:
-    """A package's name, epoch, version, release and architecture."""
-
-    name: str
-    epoch: int
-    version: str
-    release: str
-    arch: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`NAME-[EPOCH:]VERSION-RELEASE.ARCH`; InvalidInput where it is anything else."""
-        found = _NEVRA.fullmatch(text)
-        if found is None:
-            raise InvalidInput(f"not a package's NEVRA: {text!r}")
-        return cls(
-            found["name"],
-            int(found["epoch"] or 0),
-            found["version"],
-            found["release"],
-            found["arch"],
-        )
-
-    @property
-    def evr(self) -> str:
-        """`[EPOCH:]VERSION-RELEASE`, the epoch left out where it is 0."""
-        epoch = f"{self.epoch}:" if self.epoch else ""
-        return f"{epoch}{self.version}-{self.release}"
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.evr}.{self.arch}"
+from layer.nevra import Nevra as Nevra
 
 
 class RequestKind(enum.Enum):
@@ -60,15 +19,29 @@ class RequestKind(enum.Enum):
     PATH = "path"
     GROUP = "group"
     FILE = "file"
+    REPLACEMENT = "replacement"
     BUNDLE = "bundle"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing that the user asked for, as they wrote it: a group with its `@`."""
+    """One thing that the user asked for, as they wrote it: a group with its `@`.
+
+    A package that came as a file is `SHA-256:NEVRA`, and what takes the place of a package of
+    the base that, too, or `repo=ID,NAME`.
+    """
 
     kind: RequestKind
     text: str
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: of a file the NEVRA alone, of a repository's package its name."""
+        if self.kind is RequestKind.FILE:
+            return self.text.partition(":")[2]
+        if self.kind is RequestKind.REPLACEMENT:
+            return re.sub(r"^([0-9a-f]{64}:|repo=[^,]*,)", "", self.text)
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +275,25 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The packages to add over the base, sorted by NEVRA; requests that the base fulfils."""
+    """The packages to add over the base, sorted by NEVRA; requests that the base fulfils.
+
+    `removed` are packages of the base that overrides take away, `replaced` such with what takes
+    their place, `downgraded` the new ones of these that are older; `inactive_overrides` says of
+    the other overrides, in words, why they do nothing.
+    """
 
     selections: tuple[Selection, ...] = ()
     requests: tuple[Request, ...] = ()
     inactive: tuple[Request, ...] = ()
+    removed: tuple[Nevra, ...] = ()
+    replaced: tuple[tuple[Nevra, Nevra], ...] = ()
+    downgraded: tuple[Nevra, ...] = ()
+    inactive_overrides: tuple[str, ...] = ()
+
+    @property
+    def gone(self) -> tuple[Nevra, ...]:
+        """The packages of the base that are not in the tree."""
+        return tuple(sorted({*self.removed, *(old for old, _ in self.replaced)}))
 
 
 @dataclass(frozen=True, slots=True)

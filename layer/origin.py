@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 from layer import initramfs
 from layer.errors import InvalidInput
+from layer.keyfile import format_item, parser, set_lists, set_value, split_list
 from layer.lock import DEFAULTS, TreeOptions
-from layer.model import Request, RequestKind
+from layer.model import LockedPackage, Nevra, Request, RequestKind
+from layer.overrides import NO_OVERRIDES, Offered, Overrides
 
 SCHEMA = 1
-_LIST_ITEM = re.compile(r"((?:[^;\\]|\\.)*);?")
-_ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r"}
 # The keys that this module writes itself; all others pass through untouched.
 _OURS = {
     ("origin", "refspec"),
@@ -29,6 +29,11 @@ _OURS = {
     ("origin", "override-commit"),
     ("packages", "requested"),
     (initramfs.SECTION, initramfs.ETC),
+    ("packages", "requested-local"),
+    ("overrides", "remove"),
+    ("overrides", "replace-local"),
+    ("overrides", "replace"),
+    ("layer", "override-replace"),
     ("layer", "schema"),
     ("layer", "requested-provides"),
     ("layer", "documentation"),
@@ -42,11 +47,7 @@ _INITRAMFS = {
 }
 # What holds for one deployment alone, such as its pin: libostree drops it from each new one.
 _TRANSIENT = "libostree-transient"
-_NOT_YET = {
-    ("packages", "requested-local"): "local packages",
-    ("overrides", "remove"): "overrides",
-    ("overrides", "replace-local"): "overrides",
-}
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ BaseSource = OstreeRef
 class Origin:
     """Where the base comes from and what was asked for; requests are sorted, without repeats.
 
+    `local` are packages that came as files, sorted.
+
     `override_commit` pins the base to one commit of its ref. `options` hold for what
     is layered. `accepted` are names of packages, each with the digest of the scriptlets
     whose lines the user agreed not to run; sorted. `left_out` are requests, each with the
@@ -84,12 +87,35 @@ class Origin:
     accepted: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     foreign: tuple[tuple[str, str, str], ...] = ()
+    local: tuple[LockedPackage, ...] = ()
+    overrides: Overrides = NO_OVERRIDES
+
+    @property
+    def asked(self) -> tuple[Request, ...]:
+        """All that is asked for, packages that came as files too."""
+        files = (Request(RequestKind.FILE, f"{p.checksum}:{p.nevra}") for p in self.local)
+        return (*self.requests, *files)
 
     @property
     def wanted(self) -> tuple[Request, ...]:
-        """The requests that are not left out."""
+        """The same but for what is left out."""
         skipped = {text for text, _ in self.left_out}
-        return tuple(request for request in self.requests if request.text not in skipped)
+        return tuple(request for request in self.asked if request.text not in skipped)
+
+    @property
+    def is_pristine(self) -> bool:
+        """Whether the base is wanted as it is."""
+        return not self.asked and self.overrides == NO_OVERRIDES
+
+    @property
+    def is_to_solve(self) -> bool:
+        """Whether packages come or go."""
+        return bool(self.wanted) or self.overrides != NO_OVERRIDES
+
+    @property
+    def files(self) -> tuple[LockedPackage, ...]:
+        """The packages that no repository need have: the store keeps them."""
+        return tuple(sorted({*self.local, *self.overrides.files}))
 
 
 def parse_source(text: str) -> BaseSource:
@@ -104,7 +130,7 @@ def parse_source(text: str) -> BaseSource:
 
 def parse_origin(text: str) -> Origin:
     """The origin that a keyfile says; InvalidInput names what is wrong."""
-    keyfile = _parser()
+    keyfile = parser()
     try:
         keyfile.read_string(text)
     except configparser.Error as error:
@@ -124,10 +150,10 @@ def parse_origin(text: str) -> Origin:
             "it needs refspec= or baserefspec= under [origin]",
         )
     ours = _OURS | (_INITRAMFS if initramfs.is_enabled(values) else set())
-    provides = set(_split(values.get(("layer", "requested-provides"), "")))
+    provides = set(split_list(values.get(("layer", "requested-provides"), "")))
     requests = {
         Request(_kind(item, provides), item)
-        for item in _split(values.get(("packages", "requested"), ""))
+        for item in split_list(values.get(("packages", "requested"), ""))
     }
     return Origin(
         base=parse_source(source),
@@ -135,34 +161,35 @@ def parse_origin(text: str) -> Origin:
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
         initramfs_etc=tuple(
-            sorted(set(_split(values.get((initramfs.SECTION, initramfs.ETC), ""))))
+            sorted(set(split_list(values.get((initramfs.SECTION, initramfs.ETC), ""))))
         ),
         accepted=_accepted(values),
         left_out=_left_out(values),
         foreign=tuple(
             (s, k, v) for (s, k), v in values.items() if (s, k) not in ours and s != _TRANSIENT
         ),
+        local=_files(values, "packages", "requested-local"),
+        overrides=_overrides(values),
     )
 
 
 def format_origin(origin: Origin) -> str:
     """The keyfile's text; the same origin gives the same text."""
-    keyfile = _parser()
+    keyfile = parser()
     for section, key, value in origin.foreign:
-        _set(keyfile, section, key, value)
-    is_local = origin.requests or origin.options.regenerate_initramfs or origin.initramfs_etc
-    _set(keyfile, "origin", "baserefspec" if is_local else "refspec", str(origin.base))
+        set_value(keyfile, section, key, value)
+    is_early = origin.options.regenerate_initramfs or bool(origin.initramfs_etc)
+    is_local = not origin.is_pristine or is_early
+    set_value(keyfile, "origin", "baserefspec" if is_local else "refspec", str(origin.base))
     if origin.override_commit:
-        _set(keyfile, "origin", "override-commit", origin.override_commit)
-    if origin.requests:
-        _set(keyfile, "packages", "requested", _join(r.text for r in origin.requests))
+        set_value(keyfile, "origin", "override-commit", origin.override_commit)
+    set_lists(keyfile, (*_request_lists(origin), *_override_lists(origin.overrides)))
     if origin.options.regenerate_initramfs:
-        _set(keyfile, initramfs.SECTION, initramfs.REGENERATE, "true")
+        set_value(keyfile, initramfs.SECTION, initramfs.REGENERATE, "true")
         if origin.options.initramfs_arguments:
-            arguments = "".join(_item(a) for a in origin.options.initramfs_arguments)
-            _set(keyfile, initramfs.SECTION, initramfs.ARGUMENTS, arguments)
-    if origin.initramfs_etc:
-        _set(keyfile, initramfs.SECTION, initramfs.ETC, _join(origin.initramfs_etc))
+            arguments = "".join(format_item(a) for a in origin.options.initramfs_arguments)
+            set_value(keyfile, initramfs.SECTION, initramfs.ARGUMENTS, arguments)
+    set_lists(keyfile, [(initramfs.SECTION, initramfs.ETC, list(origin.initramfs_etc))])
     _set_layer(keyfile, origin)
     out = io.StringIO()
     keyfile.write(out, space_around_delimiters=False)
@@ -193,6 +220,23 @@ def with_left_out(origin: Origin, left_out: Iterable[tuple[str, str]]) -> Origin
     return replace(origin, left_out=tuple(sorted(left_out)))
 
 
+def with_local(origin: Origin, packages: Iterable[LockedPackage]) -> Origin:
+    """The origin with exactly these packages that came as files."""
+    return replace(origin, local=tuple(sorted(set(packages))))
+
+
+def with_overrides(origin: Origin, overrides: Overrides) -> Origin:
+    """The origin with exactly these overrides."""
+    return replace(
+        origin,
+        overrides=Overrides(
+            removed=tuple(sorted(set(overrides.removed))),
+            files=tuple(sorted(set(overrides.files))),
+            offered=tuple(sorted(set(overrides.offered))),
+        ),
+    )
+
+
 def with_options(origin: Origin, options: TreeOptions) -> Origin:
     """The origin with these options for all that is layered."""
     foreign = origin.foreign
@@ -209,23 +253,25 @@ def with_accepted(origin: Origin, accepted: Iterable[tuple[str, str]]) -> Origin
 def pristine(origin: Origin) -> Origin:
     """The origin of the base alone."""
     return replace(
-        origin, requests=(), options=DEFAULTS, accepted=(), left_out=(), initramfs_etc=()
+        origin,
+        requests=(),
+        options=DEFAULTS,
+        accepted=(),
+        left_out=(),
+        initramfs_etc=(),
+        local=(),
+        overrides=NO_OVERRIDES,
     )
 
 
 def _set_layer(keyfile: configparser.ConfigParser, origin: Origin) -> None:
-    if origin.requests or not origin.options.documentation:
-        _set(keyfile, "layer", "schema", str(SCHEMA))
+    if not origin.is_pristine or not origin.options.documentation:
+        set_value(keyfile, "layer", "schema", str(SCHEMA))
     if not origin.options.documentation:
-        _set(keyfile, "layer", "documentation", "false")
-    if origin.accepted:
-        accepted = (f"{name}:{digest}" for name, digest in origin.accepted)
-        _set(keyfile, "layer", "accepted-scriptlets", _join(accepted))
+        set_value(keyfile, "layer", "documentation", "false")
     if origin.left_out:
-        _set(keyfile, "layer", "left-out", json.dumps(dict(origin.left_out), sort_keys=True))
-    provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
-    if provides:
-        _set(keyfile, "layer", "requested-provides", _join(provides))
+        set_value(keyfile, "layer", "left-out", json.dumps(dict(origin.left_out), sort_keys=True))
+    set_lists(keyfile, _own_lists(origin))
 
 
 def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
@@ -235,12 +281,66 @@ def _refuse_unknown(values: Mapping[tuple[str, str], str]) -> None:
             f"the origin file has schema {schema}; this version knows {SCHEMA}",
             "a newer version of layer wrote it; use that one",
         )
-    for (section, key), what in _NOT_YET.items():
-        if values.get((section, key)):
-            raise InvalidInput(
-                f"the origin file asks for {what} ([{section}] {key}=), "
-                "which this version does not support yet"
-            )
+
+
+def _files(
+    values: Mapping[tuple[str, str], str], section: str, key: str
+) -> tuple[LockedPackage, ...]:
+    """Packages by checksum: `SHA-256:NEVRA`, rpm-ostree's form."""
+    found = set()
+    for item in split_list(values.get((section, key), "")):
+        checksum, _, nevra = item.partition(":")
+        if not _CHECKSUM.fullmatch(checksum):
+            raise InvalidInput(f"the origin file says {key}={item}; it is SHA-256:NEVRA")
+        found.add(LockedPackage(Nevra.parse(nevra), checksum))
+    return tuple(sorted(found))
+
+
+def _overrides(values: Mapping[tuple[str, str], str]) -> Overrides:
+    offered = {
+        Offered("", name) for name in split_list(values.get(("layer", "override-replace"), ""))
+    }
+    for item in split_list(values.get(("overrides", "replace"), "")):
+        source, *names = item.split(",")
+        if not source.startswith("repo=") or not names:
+            raise InvalidInput(f"the origin file says replace={item}; it is repo=ID,NAME,...")
+        offered |= {Offered(source.removeprefix("repo="), name) for name in names}
+    return Overrides(
+        removed=tuple(sorted(set(split_list(values.get(("overrides", "remove"), ""))))),
+        files=_files(values, "overrides", "replace-local"),
+        offered=tuple(sorted(offered)),
+    )
+
+
+def _override_lists(overrides: Overrides) -> Iterable[tuple[str, str, list[str]]]:
+    """Sections, keys and items; a repository's packages stand together, as rpm-ostree has it."""
+    repositories = sorted({o.repository for o in overrides.offered} - {""})
+    named = {r: [o.name for o in overrides.offered if o.repository == r] for r in repositories}
+    return (
+        ("overrides", "remove", list(overrides.removed)),
+        ("overrides", "replace-local", [_file(package) for package in overrides.files]),
+        ("overrides", "replace", [",".join([f"repo={r}", *names]) for r, names in named.items()]),
+        ("layer", "override-replace", [o.name for o in overrides.offered if not o.repository]),
+    )
+
+
+def _request_lists(origin: Origin) -> Iterable[tuple[str, str, list[str]]]:
+    return (
+        ("packages", "requested", [request.text for request in origin.requests]),
+        ("packages", "requested-local", [_file(package) for package in origin.local]),
+    )
+
+
+def _own_lists(origin: Origin) -> Iterable[tuple[str, str, list[str]]]:
+    provides = [r.text for r in origin.requests if r.kind is RequestKind.PROVIDE]
+    return (
+        ("layer", "accepted-scriptlets", [f"{name}:{digest}" for name, digest in origin.accepted]),
+        ("layer", "requested-provides", provides),
+    )
+
+
+def _file(package: LockedPackage) -> str:
+    return f"{package.checksum}:{package.nevra}"
 
 
 def _options(values: Mapping[tuple[str, str], str]) -> TreeOptions:
@@ -252,13 +352,13 @@ def _options(values: Mapping[tuple[str, str], str]) -> TreeOptions:
     options = TreeOptions(documentation=documentation == "true")
     if not initramfs.is_enabled(values):
         return options
-    arguments = _split(values.get((initramfs.SECTION, initramfs.ARGUMENTS), ""))
+    arguments = split_list(values.get((initramfs.SECTION, initramfs.ARGUMENTS), ""))
     return replace(options, regenerate_initramfs=True, initramfs_arguments=tuple(arguments))
 
 
 def _accepted(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], ...]:
     found = []
-    for item in _split(values.get(("layer", "accepted-scriptlets"), "")):
+    for item in split_list(values.get(("layer", "accepted-scriptlets"), "")):
         name, colon, digest = item.rpartition(":")
         if not (name and colon and re.fullmatch(r"[0-9a-f]{64}", digest)):
             raise InvalidInput(
@@ -289,40 +389,3 @@ def _kind(text: str, provides: set[str]) -> RequestKind:
 
 def _sorted(requests: Iterable[Request]) -> tuple[Request, ...]:
     return tuple(sorted(requests, key=lambda r: (r.text, r.kind.value)))
-
-
-def _parser() -> configparser.ConfigParser:
-    keyfile = configparser.ConfigParser(
-        delimiters=("=",), comment_prefixes=("#",), interpolation=None, default_section=""
-    )
-    keyfile.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
-    return keyfile
-
-
-def _set(keyfile: configparser.ConfigParser, section: str, key: str, value: str) -> None:
-    if not keyfile.has_section(section):
-        keyfile.add_section(section)
-    keyfile.set(section, key, value)
-
-
-def _split(text: str) -> list[str]:
-    """A keyfile list: items end with `;`, and `\\;` is a semicolon (GKeyFile)."""
-    items = (m[1] for m in _LIST_ITEM.finditer(text))
-    return [
-        re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), item)
-        for item in items
-        if item
-    ]
-
-
-def _join(items: Iterable[str]) -> str:
-    return "".join(_item(item) for item in sorted(items))
-
-
-def _item(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace(";", "\\;")
-    for letter, character in _ESCAPED.items():
-        if letter != "s":
-            text = text.replace(character, f"\\{letter}")
-    # Spaces that begin a value would be taken for the keyfile's own.
-    return (f"\\s{text[1:]}" if text.startswith(" ") else text) + ";"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from layer import initramfs
+from layer import initramfs, override_text
 from layer.model import Deployment
 from layer.status import DeploymentState, MachineState, Signature
 from layer.words import count, instant
@@ -86,6 +86,7 @@ def _layers(state: DeploymentState) -> Iterator[_Row]:
         yield "InactiveRequests", f"{request.text} ({why})"
     for text, why in state.left_out:
         yield "LeftOut", f"{text} ({why})"
+    yield from override_text.rows(state)
     if state.origin and not state.origin.options.documentation:
         yield "Documentation", "left out of what is layered"
     if state.lines_not_run:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from layer.running import SandboxOptions, TriggerOutcome, run_triggers
 from layer.store.contract import ObjectStore
 from layer.triggers.format import Trigger
 from layer.triggers.order import digest, split_at_owners
+from layer.trimming import NOTHING, Trimmed, Without, tidy, trim
 
 # What triggers take for the time. The same for every base, so that an output is found
 # again whatever base it was made on: 2020-01-01T00:00:00Z.
@@ -109,19 +110,19 @@ def assemble(
     before: Tree | None = None,
     finish: Finish | None = None,
     tree_options: TreeOptions = DEFAULTS,
+    without: Without = NOTHING,
 ) -> Assembled:
     """Base, packages, triggers, rpm database and labels to one tree.
 
     Triggers fire on what differs from `before`, which is the base if not said, and that
-    is labelled. `epoch` (seconds) is the time of installation in the rpm database. `finish`
-    writes what else layer puts into the tree. Must be called inside a transaction of the store.
-    """
+    is labelled. `without` is left out of the base. `epoch` (seconds) is the time of installation
+    in the rpm database. `finish` writes more into the tree. Needs a transaction."""
     reporter.step("Merging")
     copies = Copies.open(store)
-    grown = _grow(store, base, packages, copies, previous_ids, tree_options)
+    trimmed = _trimmed(store, base, without, workshop.scratch)
+    grown = _grow(store, trimmed, packages, copies, previous_ids, tree_options, without)
     triggers = triggers_of(grown.tree)
     demand = kernels.demand_of(store, grown.tree, tree_options, triggers)
-    before_owners, after_owners = split_at_owners(triggers)
     fire = partial(
         run_triggers,
         store,
@@ -132,14 +133,14 @@ def assemble(
         options=workshop.options,
         demand=demand,
     )
-    first = fire(
-        tree=grown.tree, triggers=before_owners, scratch=_folder(workshop.scratch, "early")
-    )
+    before_owners, after_owners = split_at_owners(triggers)
+    early, late = (_folder(workshop.scratch, name) for name in ("early", "late"))
+    first = fire(tree=grown.tree, triggers=before_owners, scratch=early)
     tree, shared = accounts.share_accounts(store, base, first.tree)
     owned = accounts.resolve_owners(store, tree, grown.packages, copies)
-    second = fire(tree=owned, triggers=after_owners, scratch=_folder(workshop.scratch, "late"))
+    second = fire(tree=owned, triggers=after_owners, scratch=late)
     kernels.check_made(demand, (first, second))
-    # No /etc of a machine is older than the base's own: only layers need the units.
+    # No /etc is older than the base's own: only layers need the units.
     tree, units = (second.tree, ()) if before else _boot_units(store, base, first, second)
     reporter.step("Writing the rpm database")
     tree, database = assembly.record_packages(
@@ -154,7 +155,7 @@ def assemble(
     tree, more = finish(tree) if finish else (tree, ())
     record = _record((first, second), [*grown.written, *shared, *units, *database, *more])
     tree = label(store, before or base, tree, copies, _folder(workshop.scratch, "labels"))
-    lock = replace(_lock(grown.packages, grown.exceptions, triggers), options=tree_options)
+    lock = _lock(grown, triggers, tree_options, without)
     return Assembled(tree, lock, record, grown.notes, copies.write())
 
 
@@ -201,28 +202,41 @@ def keep_copies(store: ObjectStore, assembled: Assembled, name: str) -> None:
         store.set_ref(f"{COPIES}/{name}", assembled.copies)
 
 
+def _trimmed(store: ObjectStore, base: Tree, without: Without, scratch: Path) -> Trimmed:
+    if not without.packages:
+        return Trimmed(base)
+    return trim(store, base, without.packages, _folder(scratch, "base"))
+
+
 def _grow(
     store: ObjectStore,
-    base: Tree,
+    trimmed: Trimmed,
     packages: Sequence[PackageTree],
     copies: Copies,
     previous_ids: Mapping[str, int],
     options: TreeOptions,
+    without: Without,
 ) -> _Grown:
     """The base with the packages, what their scriptlets declare, and their accounts' numbers."""
+    base = trimmed.tree
     declared = read_rewrites(store, packages)
     packages = _as_wanted(store, packages, declared, options, copies)
     merged = assembly.merge(store, base, packages, copies)
-    linked = link(store, base, merged.tree, declared)
-    tree, exceptions = accounts.number_accounts(
-        store, base, linked.tree, merged.packages, previous_ids
-    )
+    linked = link(store, base, merged.tree, declared, trimmed.offers)
+    tidied = linked.tree
+    if without.packages:
+        tidied = tidy(store, linked.tree, trimmed, without.written)
+    tree, exceptions = accounts.number_accounts(store, base, tidied, merged.packages, previous_ids)
     return _Grown(
         tree=tree,
         packages=merged.packages,
         states=merged.states,
         exceptions=exceptions,
-        written=(*linked.written, *([ids.IDS_PATH] if tree != linked.tree else [])),
+        written=(
+            *trimmed.written,
+            *linked.written,
+            *([ids.IDS_PATH] if tree != tidied else []),
+        ),
         notes=tuple(sorted((*merged.notes, *linked.notes))),
     )
 
@@ -241,13 +255,15 @@ def _as_wanted(
 
 
 def _lock(
-    packages: Sequence[PackageTree], exceptions: Mapping[str, int], triggers: Sequence[Trigger]
+    grown: _Grown, triggers: Sequence[Trigger], options: TreeOptions, without: Without
 ) -> Lock:
     return Lock(
-        packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in packages)),
-        ids=tuple(sorted(exceptions.items())),
+        packages=tuple(sorted(LockedPackage(p.nevra, p.checksum) for p in grown.packages)),
+        ids=tuple(sorted(grown.exceptions.items())),
         triggers=digest(triggers),
         tools=tuple(sorted(tool_versions().items())),
+        options=options,
+        gone=tuple(sorted(without.packages)),
     )
 
 

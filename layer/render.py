@@ -5,11 +5,11 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Sequence
 
-from layer import consent, initramfs
+from layer import consent, initramfs, override_text
 from layer.audit.verdict import Audit, Mode, Verdict
 from layer.change import Change, EtcEdit
 from layer.lock import DEFAULTS
-from layer.model import BootPlan, Nevra, PackageHeader, Request, Selection
+from layer.model import BootPlan, Nevra, PackageHeader, Request, RequestKind, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.words import count, printable, shown
@@ -33,6 +33,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         _packages(item),
         _removed(item),
         _moved(item),
+        *override_text.plan(item),
     ]
     parts += [_inactive(item), _left_out(item)]
     pairs = zip(item.headers, item.audits, strict=True)
@@ -180,15 +181,15 @@ def _version(version: object) -> str:
 
 def _requests(item: Change) -> list[str]:
     """Requests that come and go; those that new packages answer are shown with these."""
-    before = set(item.before.requests if item.before else ())
+    before = set(item.before.wanted if item.before else ())
     answered = {
         r for s in item.resolution.selections if s.package.nevra in item.added for r in s.requests
     }
     inactive = set(item.resolution.inactive)
-    come = set(item.after.requests) - before - answered - inactive
-    gone = before - set(item.after.requests)
+    come = set(item.after.wanted) - before - answered - inactive
+    gone = before - set(item.after.wanted)
     return [
-        f"{what}: {', '.join(sorted(request.text for request in requests))}."
+        f"{what}: {', '.join(sorted(request.label for request in requests))}."
         for what, requests in (
             ("Asked for, and layered already", come),
             ("No longer asked for", gone),
@@ -198,10 +199,11 @@ def _requests(item: Change) -> list[str]:
 
 
 def _packages(item: Change) -> list[str]:
-    added = set(item.added)
+    added = set(item.added) - {new for _, new in item.resolution.replaced}
     chosen = [s for s in item.resolution.selections if s.package.nevra in added]
     if not chosen:
         return []
+    files = dict(item.files)
     rows = [("NAME", "VERSION", "ARCH", "SIZE", "REPOSITORY", "WHY")]
     for selection in chosen:
         package = selection.package
@@ -211,7 +213,7 @@ def _packages(item: Change) -> list[str]:
                 package.nevra.evr,
                 package.nevra.arch,
                 size(package.size),
-                package.repository or "(kept)",
+                package.repository or ("(file)" if package.checksum in files else "(kept)"),
                 _why(selection),
             )
         )
@@ -226,27 +228,26 @@ def _why(selection: Selection) -> str:
 
 
 def _request(request: Request, name: str) -> str:
-    return "" if request.text == name else request.text
+    is_file = request.kind is RequestKind.FILE
+    return "" if is_file or request.text == name else request.text
 
 
 def _removed(item: Change) -> list[str]:
-    if not item.removed:
-        return []
-    lines = [f"  {nevra}" for nevra in item.removed]
-    return [f"Removing {count(len(item.removed), 'package')}:", *lines]
+    back = {nevra.name for nevra in item.restored}
+    lines = [f"  {nevra}" for nevra in item.removed if nevra.name not in back]
+    return [f"Removing {count(len(lines), 'package')}:", *lines] if lines else []
 
 
 def _moved(item: Change) -> list[str]:
-    if not item.moved:
-        return []
-    rows = [(old.name, old.evr, "->", new.evr) for old, new in item.moved]
-    return [f"Changing {count(len(item.moved), 'package')}:", *table(rows)]
+    replacing = {new for _, new in item.resolution.replaced}
+    rows = [(o.name, o.evr, "->", n.evr) for o, n in item.moved if n not in replacing]
+    return [f"Changing {count(len(rows), 'package')}:", *table(rows)] if rows else []
 
 
 def _inactive(item: Change) -> list[str]:
     if not item.resolution.inactive:
         return []
-    lines = [f"  {request.text}" for request in item.resolution.inactive]
+    lines = [f"  {request.label}" for request in item.resolution.inactive]
     return ["In the base already, so kept as an inactive request:", *lines]
 
 
@@ -267,7 +268,7 @@ def _sizes(item: Change) -> list[str]:
 
 
 def _triggers(item: Change) -> list[str]:
-    if not item.headers:
+    if not item.headers and not item.resolution.gone:
         return []
     lines = [f"Triggers that will fire: {', '.join(item.triggers) or 'none'}."]
     if item.bringing:
@@ -358,5 +359,6 @@ def _leftovers(item: Change) -> list[str]:
 def _left_out(item: Change) -> list[str]:
     if not item.after.left_out:
         return []
-    lines = [f"  {text}: {why}" for text, why in item.after.left_out]
+    names = {request.text: request.label for request in item.after.asked}
+    lines = [f"  {names.get(text, text)}: {why}" for text, why in item.after.left_out]
     return ["Left out until they fit, and kept as requests:", *lines]

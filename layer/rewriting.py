@@ -50,6 +50,13 @@ def read_rewrites(store: ObjectStore, packages: Sequence[PackageTree]) -> tuple[
     return tuple(audit_package(read_package_header(store, p), ()).rewrites for p in packages)
 
 
+def generated_paths(package: str) -> tuple[str, ...]:
+    """The files that may stand for what scriptlets of a package of that name declare."""
+    name = _NAME.format(package)
+    presets = (_PRESET.format(scope, name) for scope in _SCOPES)
+    return (f"{ids.SYSUSERS}/zz-layer-{name}.conf", tmpfiles_path(name), *presets)
+
+
 def rewritten(
     store: ObjectStore, package: PackageTree, rewrites: Rewrites, copies: Copies
 ) -> PackageTree:
@@ -80,11 +87,18 @@ def _presets(rewrites: Rewrites, scope: str) -> tuple[str, ...]:
     return tuple(f"disable {unit}" for where, unit in rewrites.disabled if where == scope)
 
 
-def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites]) -> Linked:
+def link(
+    store: ObjectStore,
+    base: Tree,
+    tree: Tree,
+    rewrites: Sequence[Rewrites],
+    withdrawn: Sequence[Alternative] = (),
+) -> Linked:
     """The merged tree with its packages' links and alternatives.
 
     A link gives way to whatever a package brought at its path. Where nothing says what the base's
-    packages offer, and with which priority, the links of its alternatives stay.
+    packages offer, and with which priority, the links of its alternatives stay. `withdrawn` is
+    offered no longer.
     """
     editor = TreeEditor(store, tree)
     work = _Links(store, editor)
@@ -94,8 +108,8 @@ def link(store: ObjectStore, base: Tree, tree: Tree, rewrites: Sequence[Rewrites
     for settings in sorted({one for item in rewrites for one in item.settings}, key=_by_template):
         work.fill(settings)
     ours = [offer for item in rewrites for offer in item.alternatives]
-    if ours:
-        work.choose(ours, read_offers(store, base, ours))
+    if ours or withdrawn:
+        work.choose(ours, read_offers(store, base, [*ours, *withdrawn]), withdrawn)
     return Linked(editor.write(), tuple(sorted(work.written)), tuple(sorted(work.notes)))
 
 
@@ -108,12 +122,18 @@ class _Links:
         self._store = store
         self._editor = editor
 
-    def choose(self, ours: Sequence[Alternative], base: BaseOffers) -> None:
+    def choose(
+        self,
+        ours: Sequence[Alternative],
+        base: BaseOffers,
+        withdrawn: Sequence[Alternative],
+    ) -> None:
         """Puts the links of all alternatives, and removes those that nothing is behind any more."""
-        offers = [*base.offers, *ours]
+        present = [offer for offer in base.offers if offer not in withdrawn]
+        offers = [*present, *ours]
         kept = self._kept(ours, base)
         open_ = [offer for offer in map(partial(_without, kept), offers) if offer]
-        chosen = alternatives.choose(open_, self._exists, base.offers)
+        chosen = alternatives.choose(open_, self._exists, present)
         leads = {alternatives.FOLDER + "/" + c.name for c in chosen}
         for name, links in alternatives.names_of(base.offers).items():
             if f"{alternatives.FOLDER}/{name}" not in leads and name not in kept:

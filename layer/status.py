@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 from layer.lock import Lock
-from layer.model import Commit, Deployment, PackageHeader, Request, RequestKind
+from layer.model import (
+    Commit,
+    Deployment,
+    LockedPackage,
+    Nevra,
+    PackageHeader,
+    Request,
+    RequestKind,
+)
 from layer.origin import Origin
 
 
@@ -106,8 +115,13 @@ def fulfils(header: PackageHeader, request: Request) -> bool:
         return request.text in names
     if request.kind is RequestKind.PROVIDE:
         return any(provide.split()[0] == request.text.split()[0] for provide in header.provides)
-    nevra = header.nevra
+    return is_named(header.nevra, request.text)
+
+
+def is_named(nevra: Nevra, word: str) -> bool:
+    """Whether a word is one of the forms in which a package is named, or its file's name."""
     forms = {
+        f"{nevra.name}-{nevra.version}-{nevra.release}.{nevra.arch}.rpm",
         nevra.name,
         str(nevra),
         f"{nevra.name}.{nevra.arch}",
@@ -118,7 +132,21 @@ def fulfils(header: PackageHeader, request: Request) -> bool:
         f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}",
         f"{nevra.name}-{nevra.epoch}:{nevra.version}-{nevra.release}.{nevra.arch}",
     }
-    return request.text in forms
+    return word.rpartition("/")[2] in forms if word.endswith(".rpm") else word in forms
+
+
+def removals(state: DeploymentState) -> tuple[Nevra, ...]:
+    """The packages of the base that are taken away and not replaced."""
+    taken = set(state.origin.overrides.removed if state.origin else ())
+    return tuple(nevra for nevra in state.lock.gone if nevra.name in taken)
+
+
+def replacements(state: DeploymentState) -> tuple[tuple[Nevra, Nevra], ...]:
+    """The packages in others' places, each with the base's: the new one first."""
+    away = {nevra.name for nevra in removals(state)}
+    layered = {p.nevra.name: p.nevra for p in state.lock.packages}
+    pairs = [(layered[n.name], n) for n in state.lock.gone if n.name in layered.keys() - away]
+    return tuple(sorted(pairs))
 
 
 def as_json(machine: MachineState) -> dict[str, Any]:
@@ -149,12 +177,7 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "unlocked": deployment.unlocked,
         "timestamp": state.commit.timestamp,
         "requested-packages": [r.text for r in state.origin.requests] if state.origin else [],
-        "requested-local-packages": [],
-        "requested-base-removals": [],
-        "requested-base-local-replacements": [],
         "packages": [r.text for r in state.active],
-        "base-removals": [],
-        "base-local-replacements": [],
         "base-commit-meta": dict(state.base.metadata),
         "regenerate-initramfs": bool(state.origin and state.origin.options.regenerate_initramfs),
         "scriptlet-lines-not-run": state.lines_not_run,
@@ -164,6 +187,7 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "left-out-requests": [
             {"request": text, "reason": reason} for text, reason in state.left_out
         ],
+        **_overrides(state),
     }
     if state.origin:
         entry["origin"] = str(state.origin.base)
@@ -182,3 +206,40 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         entry["base-timestamp"] = state.base.timestamp
         entry["layered-commit-meta"] = dict(state.commit.metadata)
     return entry
+
+
+def _overrides(state: DeploymentState) -> dict[str, Any]:
+    """The keys of `status --json` on overrides and files; a package is rpm-ostree's six fields."""
+    origin = state.origin
+    overrides = origin.overrides if origin else None
+    from_repositories: dict[str, list[str]] = {}
+    for item in overrides.offered if overrides else ():
+        from_repositories.setdefault(f"repo={item.repository}", []).append(item.name)
+    return {
+        "requested-local-packages": _names(origin.local if origin else ()),
+        "requested-base-removals": list(overrides.removed) if overrides else [],
+        "requested-base-local-replacements": _names(overrides.files if overrides else ()),
+        "requested-base-remote-replacements": from_repositories,
+        "base-removals": [_fields(nevra) for nevra in removals(state)],
+        "base-local-replacements": [
+            [_fields(new), _fields(old)]
+            for new, old in replacements(state)
+            if any(p.nevra == new for p in (overrides.files if overrides else ()))
+        ],
+        "base-remote-replacements": {
+            source: [
+                [_fields(new), _fields(old)]
+                for new, old in replacements(state)
+                if new.name in names
+            ]
+            for source, names in from_repositories.items()
+        },
+    }
+
+
+def _names(packages: Sequence[LockedPackage]) -> list[str]:
+    return sorted(str(package.nevra) for package in packages)
+
+
+def _fields(nevra: Nevra) -> list[int | str]:
+    return [str(nevra), nevra.name, nevra.epoch, nevra.version, nevra.release, nevra.arch]

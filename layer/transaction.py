@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from layer import bootplan, pipeline
 from layer.accounts import read_numbers
-from layer.blockers import Blocker
+from layer.audit.verdict import Audit
 from layer.change import Change, Leftover
 from layer.consent import agree
-from layer.errors import PackageRefused, RepositoryError
+from layer.errors import PackageRefused
 from layer.feasibility import check_change, check_room_to_boot, tracked_files
-from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import (
     audits_of,
@@ -28,99 +25,29 @@ from layer.foresight import (
     will_fire,
 )
 from layer.host import Host, base_kernel_arguments, require_root
-from layer.importer import find_package, import_packages, read_package_blob, read_package_header
+from layer.importer import find_package, import_packages, read_package_header
+from layer.layout import Placement
 from layer.leftovers import find_leftovers
+from layer.local_files import import_files
 from layer.lock import Lock
 from layer.model import (
-    BaseState,
     Commit,
     Deployment,
     LockedPackage,
     NewDeployment,
     Package,
     PackageHeader,
-    Repository,
-    RepositoryMetadata,
     Request,
     Resolution,
 )
 from layer.origin import Origin, format_origin, with_accepted
 from layer.recording import record_change
-from layer.rpmdb import extract_database
 from layer.rpmfile.header import read_header
-from layer.solver.resolve import blockers, classify, resolve
+from layer.sources import Sources as Sources
+from layer.sources import open_sources as open_sources
 from layer.store.remote import set_remote_ref
+from layer.trimming import what_goes, without
 from layer.words import count
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What packages may come from: the base, the lock with imported headers, repositories."""
-
-    base: BaseState
-    lock: Lock
-    locked_headers: Mapping[str, Path]
-    metadata: tuple[RepositoryMetadata, ...]
-
-    def classify(self, words: Sequence[str]) -> tuple[Request, ...]:
-        """What each word of a command line asks for."""
-        return classify(
-            words,
-            self.base,
-            self.metadata,
-            lock=self.lock.packages,
-            locked_headers=self.locked_headers,
-        )
-
-    def blockers(self, requests: Sequence[Request]) -> tuple[Blocker, ...]:
-        """Which of the requests `resolve` cannot fulfil beside the others."""
-        return blockers(
-            self.base,
-            self.metadata,
-            requests,
-            lock=self.lock.packages,
-            locked_headers=self.locked_headers,
-        )
-
-    def resolve(
-        self, requests: Sequence[Request], new: Sequence[Request], *, allow_inactive: bool
-    ) -> Resolution:
-        """The packages that the requests take; without requests nothing is read."""
-        if not requests:
-            return Resolution()
-        return resolve(
-            self.base,
-            self.metadata,
-            requests,
-            lock=self.lock.packages,
-            locked_headers=self.locked_headers,
-            new=frozenset(new),
-            allow_inactive=allow_inactive,
-        )
-
-
-@contextmanager
-def open_sources(
-    host: Host, base: Commit, lock: Lock, *, needs_repositories: bool
-) -> Iterator[Sources]:
-    """Reads what can be layered over `base`; repositories only where they are needed.
-
-    They are needed too where the lock names a package that is not in the store.
-    """
-    cached = {p.checksum: find_package(host.store, p.checksum) for p in lock.packages}
-    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
-        scratch = Path(folder)
-        metadata: tuple[RepositoryMetadata, ...] = ()
-        if needs_repositories or None in cached.values():
-            host.reporter.step("Reading repositories")
-            metadata = _fetch_all_metadata(host)
-        headers = {}
-        for checksum, imported in cached.items():
-            if imported is not None:
-                headers[checksum] = scratch / f"{checksum}.rpm"
-                headers[checksum].write_bytes(read_package_blob(host.store, imported))
-        database = extract_database(host.store, base.root, scratch)
-        yield Sources(BaseState(database), lock, headers, metadata)
 
 
 def prepare(
@@ -139,20 +66,18 @@ def prepare(
     requests allow. `new` are the requests that the user makes now: one that the
     base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
-    if after.wanted:
+    if after.is_to_solve:
         host.reporter.step("Solving")
-    resolution = sources.resolve(after.wanted, new, allow_inactive=allow_inactive)
+    resolution = sources.resolve(after, new, allow_inactive=allow_inactive)
     packages = packages_of(resolution)
-    to_fetch = [p for p in packages if find_package(host.store, p.checksum) is None]
-    headers = _headers(host, packages, to_fetch, sources.metadata)
+    missing = [p for p in packages if find_package(host.store, p.checksum) is None]
+    to_fetch = [p for p in missing if p.checksum not in sources.files]
+    headers = _headers(host, packages, to_fetch, sources)
     placements = placements_of(headers, documentation=after.options.documentation)
-    both = list(zip(headers, placements, strict=True))
-    check_change(host, base, after.options, both, to_fetch)
+    vacated = _vacated(host, base, resolution, headers, placements, after, to_fetch)
     triggers = host.triggers(base.root)
     audits = audits_of(headers, triggers)
-    pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
-    policy = host.options.scriptlets or host.settings().scriptlets
-    agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
+    agreed = _agreed(host, after, headers, audits)
     pending = host.pending()
     old = host.base_commit(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
@@ -171,15 +96,18 @@ def prepare(
         resolution=resolution,
         headers=headers,
         audits=audits,
-        unmade=unmade_links(host.store, base, audits, placements),
+        unmade=unmade_links(host.store, base, audits, placements, gone=vacated),
         to_fetch=tuple(to_fetch),
-        triggers=will_fire(host.store, base, headers, placements, triggers, after.options),
+        triggers=will_fire(
+            host.store, base, headers, placements, triggers, after.options, gone=vacated
+        ),
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
         overlay=tracked_files(host, after),
         kernel_arguments=(
             _kernel_arguments(host, base) if kernel_arguments is None else tuple(kernel_arguments)
         ),
+        files=tuple(sorted(sources.files.items())),
     )
 
 
@@ -230,38 +158,49 @@ def download(host: Host, change: Change) -> None:
         path.unlink(missing_ok=True)
 
 
+def _vacated(
+    host: Host,
+    base: Commit,
+    resolution: Resolution,
+    headers: Sequence[PackageHeader],
+    placements: Sequence[Placement],
+    after: Origin,
+    to_fetch: Sequence[Package],
+) -> frozenset[str]:
+    """The paths of the base that overrides take away; LayerError where the change cannot be."""
+    vacated = what_goes(host.store, base, resolution.gone, headers)
+    check_change(
+        host,
+        base,
+        after.options,
+        list(zip(headers, placements, strict=True)),
+        to_fetch,
+        gone=vacated,
+        without=frozenset(resolution.gone),
+    )
+    return vacated
+
+
+def _agreed(
+    host: Host, after: Origin, headers: Sequence[PackageHeader], audits: Sequence[Audit]
+) -> tuple[tuple[str, str], ...]:
+    pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
+    policy = host.options.scriptlets or host.settings().scriptlets
+    return agree(pairs, after.accepted, host.options.accept_unscripted, policy)
+
+
 def packages_of(resolution: Resolution) -> tuple[Package, ...]:
     """The packages to add over the base."""
     return tuple(s.package for s in resolution.selections)
-
-
-def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
-    """One RepositoryError for all repositories that cannot be had."""
-    found: list[RepositoryMetadata] = []
-    errors: list[RepositoryError] = []
-    for repository in host.repositories():
-        try:
-            found.append(_fetch(host, repository))
-        except RepositoryError as error:
-            errors.append(error)
-    if errors:
-        message = "\n".join(error.message for error in errors)
-        raise RepositoryError(message, errors[0].hint) from errors[0]
-    return tuple(found)
-
-
-def _fetch(host: Host, repository: Repository) -> RepositoryMetadata:
-    cache_only = host.options.cache_only
-    return fetch_metadata(repository, host.cache, host.reporter, cache_only=cache_only)
 
 
 def _headers(
     host: Host,
     packages: Sequence[Package],
     to_fetch: Sequence[Package],
-    offered: Sequence[RepositoryMetadata],
+    sources: Sources,
 ) -> tuple[PackageHeader, ...]:
-    repositories = [o.repository for o in offered]
+    repositories = [o.repository for o in sources.metadata]
     fetched: Mapping[Package, Path] = {}
     if to_fetch:
         cache_only = host.options.cache_only
@@ -273,6 +212,8 @@ def _headers(
         imported = find_package(host.store, package.checksum)
         if imported is not None:
             headers.append(read_package_header(host.store, imported))
+        elif package.checksum in sources.files:
+            headers.append(read_header(sources.files[package.checksum]))
         else:
             headers.append(_read_fetched(package, fetched[package]))
     return tuple(headers)
@@ -331,6 +272,7 @@ def _refs_kept_on_failure(host: Host) -> Iterator[None]:
 
 def _import(host: Host, change: Change) -> tuple[Path, ...]:
     """Fetches and unpacks what is not in the store; returns the downloads."""
+    import_files(host.store, change.files)
     if not change.to_fetch:
         return ()
     downloads = host.cache / "packages"
@@ -374,7 +316,8 @@ def _commit(host: Host, change: Change) -> str:
     store = host.store
     packages = [find_package(store, p.checksum) for p in packages_of(change.resolution)]
     with host.scratch() as scratch, store.transaction():
-        if not packages and not change.after.options.regenerate_initramfs:
+        gone = change.resolution.gone
+        if not (packages or gone or change.after.options.regenerate_initramfs):
             pipeline.keep(store, change.base.checksum, change.base.checksum)
             return change.base.checksum
         workshop = pipeline.Workshop(host.near(change.base), scratch, host.options.sandbox)
@@ -388,6 +331,7 @@ def _commit(host: Host, change: Change) -> str:
             previous_ids=_previous_ids(host, change),
             reporter=host.reporter,
             tree_options=change.after.options,
+            without=without(change.base, gone),
         )
         checksum = pipeline.commit_derived(store, change.base, assembled)
     for note in assembled.notes:

@@ -15,7 +15,6 @@ from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.feasibility import tracked_files
 from layer.fetch.metadata import fetch_metadata
-from layer.fitting import carry
 from layer.host import Host, is_root
 from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
@@ -26,11 +25,12 @@ from layer.origin import (
     Origin,
     parse_source,
     pristine,
+    with_local,
     with_options,
-    with_requests,
     without_requests,
 )
-from layer.status import fulfils
+from layer.sourcing import prepare_words, read_files, split_words, with_newer
+from layer.status import fulfils, is_named
 from layer.store.remote import borrow, pull, pull_history, read_history, require_complete
 from layer.transaction import open_sources, prepare
 from layer.words import instant
@@ -50,28 +50,38 @@ def install(
 ) -> Change:
     """Layers packages over the pending deployment's base.
 
-    `words` are names, NEVRAs, provides or paths; one that was asked for already
-    is refused unless `idempotent`. What is layered stays the same file, as
-    `lock` or the pending deployment says. `documentation` changes for all that is
-    layered whether it comes with its documentation.
+    `words` are names, NEVRAs, provides, paths, RPM files or their URLs; one that was asked for
+    already is refused unless `idempotent`. A file takes the place of an older one. What is
+    layered stays the same file, as `lock` or the pending deployment says. `documentation`
+    changes for all that is layered whether it comes with its documentation.
     """
     pending = host.require_pending()
     origin, base = host.origin(pending), host.base_commit(pending)
+    file_words, names = split_words(words)
+    files = read_files(host, file_words)
     present = {request.text for request in origin.wanted}
-    again = sorted(present.intersection(words))
+    again = sorted(present.intersection(names))
+    again += [str(f.package.nevra) for f in files if f.package in origin.local]
     if again and not idempotent:
         raise InvalidInput(
             f"asked for already: {', '.join(again)}", "--idempotent makes that no error"
         )
-    wanted = [word for word in dict.fromkeys(words) if word not in present]
+    wanted = [word for word in names if word not in present]
     options = origin.options if lock is None else lock.options
     if documentation is not None:
         options = replace(options, documentation=documentation)
     lock = lock if lock is not None else host.lock_of(pending)
-    with open_sources(host, base, lock, needs_repositories=bool(wanted)) as sources:
-        new = sources.classify(wanted)
-        after = with_options(with_requests(origin, new), options)
-        return prepare(host, after, base, sources, new=new, allow_inactive=allow_inactive)
+    after = with_local(with_options(origin, options), with_newer(origin.local, files))
+    return prepare_words(
+        host,
+        after,
+        base,
+        lock,
+        wanted,
+        files,
+        needs_repositories=bool(wanted),
+        allow_inactive=allow_inactive,
+    )
 
 
 def uninstall(host: Host, words: Sequence[str] | None, *, idempotent: bool = False) -> Change:
@@ -81,8 +91,14 @@ def uninstall(host: Host, words: Sequence[str] | None, *, idempotent: bool = Fal
     """
     pending = host.require_pending()
     origin = host.origin(pending)
-    gone = origin.requests if words is None else _requests_of(host, origin, words, idempotent)
-    return _with_lock(host, pending, without_requests(origin, gone))
+    if words is None:
+        return _with_lock(host, pending, with_local(without_requests(origin, origin.requests), ()))
+    local = [p for p in origin.local if any(is_named(p.nevra, word) for word in words)]
+    texts = {request.text for request in origin.requests}
+    others = [w for w in words if w in texts or not any(is_named(p.nevra, w) for p in local)]
+    gone = _requests_of(host, origin, others, idempotent)
+    kept = [package for package in origin.local if package not in local]
+    return _with_lock(host, pending, with_local(without_requests(origin, gone), kept))
 
 
 def reset(host: Host) -> Change:
@@ -154,8 +170,9 @@ def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
     pending = host.require_pending()
     arguments = edited(pending.kernel_arguments, edits)
     base, lock = host.base_commit(pending), host.lock_of(pending)
-    with open_sources(host, base, lock, needs_repositories=False) as sources:
-        return prepare(host, host.origin(pending), base, sources, kernel_arguments=arguments)
+    origin = host.origin(pending)
+    with open_sources(host, base, lock, needs_repositories=False, kept=origin.files) as sources:
+        return prepare(host, origin, base, sources, kernel_arguments=arguments)
 
 
 def pin(host: Host, numbers: Sequence[int], *, is_pinned: bool) -> None:
@@ -205,7 +222,7 @@ def _requests_of(
     if unknown and not idempotent:
         raise InvalidInput(
             f"never asked for: {', '.join(unknown)}{_needed(host, unknown)}",
-            f"asked for is: {', '.join(r.text for r in origin.requests) or 'nothing'}",
+            f"asked for is: {', '.join(r.label for r in origin.wanted) or 'nothing'}",
         )
     return tuple(found)
 
@@ -227,7 +244,7 @@ def _needed(host: Host, names: Sequence[str]) -> str:
 
 def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:
     base, lock = host.base_commit(pending), host.lock_of(pending)
-    with open_sources(host, base, lock, needs_repositories=False) as sources:
+    with open_sources(host, base, lock, needs_repositories=False, kept=after.files) as sources:
         return prepare(host, after, base, sources)
 
 
@@ -243,19 +260,20 @@ def _anew(
     """The same requests on another base, with no package held back; ids stay."""
     pending = host.pending()
     ids = host.lock_of(pending).ids if pending else ()
-    wanted = bool(origin.requests or install)
-    with open_sources(host, base, Lock(ids=ids), needs_repositories=wanted) as sources:
-        new = sources.classify(install)
-        after = with_requests(origin, new)
-        return carry(
-            host,
-            after,
-            base,
-            sources,
-            new=new,
-            skip_broken=skip_broken,
-            kernel_arguments=kernel_arguments,
-        )
+    file_words, names = split_words(install)
+    files = read_files(host, file_words)
+    after = with_local(origin, with_newer(origin.local, files))
+    return prepare_words(
+        host,
+        after,
+        base,
+        Lock(ids=ids),
+        names,
+        files,
+        needs_repositories=bool(origin.requests or names),
+        kernel_arguments=kernel_arguments,
+        skip_broken=skip_broken,
+    )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ SCREEN = (24, 100)  # lines, columns
 
 # A room imports from its own row and from those above it. A room is a module or a package.
 ROWS = {
-    "nouns": ("errors", "model", "report", "words"),
+    "nouns": ("errors", "nevra", "model", "report", "words"),
     "pure": (
         "origin",
         "config",
@@ -56,6 +56,10 @@ ROWS = {
         "initramfs",
         "contexts",
         "multilib",
+        "keyfile",
+        "overrides",
+        "override_text",
+        "essentials",
         "tracing",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
@@ -80,6 +84,8 @@ ROWS = {
         "kernels",
         "early_files",
         "space",
+        "trimming",
+        "local_files",
         "overlay",
         "circumstances",
         "running",
@@ -95,6 +101,9 @@ ROWS = {
         "transaction",
         "fitting",
         "recording",
+        "sources",
+        "sourcing",
+        "overriding",
         "verbs",
         "cleaning",
         "trying",

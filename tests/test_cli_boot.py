@@ -371,13 +371,11 @@ def test_keys_of_other_tools_survive_all_verbs(machine: Machine) -> None:
         ("[layer]\nschema=2\n", "the origin file has schema 2; this version knows 1"),
         (
             "[packages]\nrequested-local=abc:x-1-1.x86_64;\n",
-            "the origin file asks for local packages ([packages] requested-local=), "
-            "which this version does not support yet",
+            "the origin file says requested-local=abc:x-1-1.x86_64; it is SHA-256:NEVRA",
         ),
         (
-            "[overrides]\nremove=nano;\n",
-            "the origin file asks for overrides ([overrides] remove=), "
-            "which this version does not support yet",
+            "[overrides]\nreplace=koji=1,nano;\n",
+            "the origin file says replace=koji=1,nano; it is repo=ID,NAME,...",
         ),
     ],
     ids=["schema", "local", "overrides"],

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -119,11 +119,12 @@ def write_database(
     *,
     timestamp: int,
     states: FileStates | None = None,
+    erased: Collection[Nevra] = (),
 ) -> None:
     """Makes `rpmdb.sqlite` in the empty directory `destination`: that of `source`, and the packages
     whose headers are `blobs`, in their order, installed at `timestamp` (seconds; rpm counts one
-    on for each package). `states` are those of files that rpm could not know; packages of
-    `source` may be among them.
+    on for each package), without the packages `erased`. `states` are those of files that rpm
+    could not know; packages of `source` may be among them.
 
     The same arguments give the same bytes, whatever the machine is configured to.
     """
@@ -131,14 +132,17 @@ def write_database(
         _copy(source, destination)
     path = destination / DATABASE_FILE
     before = _count(path)
-    if blobs or source is None:
+    if blobs or erased or source is None:
         with _ALONE, _settings(destination, timestamp), _deferred_signals():
-            _add(destination, blobs)
+            if erased:
+                _erase(destination, _numbers(path, erased))
+            if blobs or not erased:
+                _add(destination, blobs)
     _set_states(path, states or {})
     _settle(path)
     for name in _ASIDE:
         (destination / name).unlink(missing_ok=True)
-    if _count(path) != before + len(blobs):
+    if _count(path) != before + len(blobs) - len(set(erased)):
         raise StoreError("the rpm database does not list what was added: a package came twice")
 
 
@@ -232,13 +236,42 @@ def _set_states(path: Path, states: FileStates) -> None:
                 connection.execute("UPDATE Packages SET blob = ? WHERE hnum = ?", changed)
 
 
-def _add(destination: Path, blobs: Sequence[bytes]) -> None:
+def _numbers(path: Path, wanted: Collection[Nevra]) -> tuple[int, ...]:
+    """Under which numbers a database has packages; StoreError where it lacks one."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum").fetchall()
+    present = {number: rpm.hdr(blob) for number, blob in rows}
+    found = {number: read_nevra(h) for number, h in present.items() if is_package(h)}
+    missing = sorted(set(wanted) - set(found.values()))
+    if missing:
+        raise StoreError(f"the rpm database does not list {missing[0]}")
+    return tuple(number for number, nevra in found.items() if nevra in wanted)
+
+
+def _erase(destination: Path, numbers: Sequence[int]) -> None:
+    transaction = _transaction()
+    try:
+        for number in numbers:
+            transaction.addErase(number)
+        _run(transaction, lambda *_: None, destination)
+    finally:
+        transaction.closeDB()
+        transaction.clean()
+
+
+def _transaction() -> Any:
+    """One that touches nothing but the database."""
     transaction = rpm.TransactionSet("/")
     transaction.setVSFlags(rpm._RPMVSF_NOSIGNATURES | rpm._RPMVSF_NODIGESTS)
     transaction.setVfyLevel(0)
     transaction.setFlags(_FLAGS)
     transaction.setProbFilter(_IGNORED_PROBLEMS)
     transaction.setColor(0)
+    return transaction
+
+
+def _add(destination: Path, blobs: Sequence[bytes]) -> None:
+    transaction = _transaction()
     descriptors: list[int] = []
 
     def answer(reason: int, _amount: int, _total: int, position: int, _data: object) -> int | None:
@@ -278,7 +311,7 @@ def _run(transaction: Any, answer: Any, destination: Path) -> None:
         raise StoreError(f"cannot write an rpm database in {destination}: {error}") from error
     if problems is not None:
         said = "; ".join(sorted({text for text, _ in problems})) or "rpm does not say why"
-        raise StoreError(f"cannot add packages to the rpm database: {said}")
+        raise StoreError(f"cannot change the rpm database: {said}")
 
 
 def _settle(path: Path) -> None:

@@ -67,6 +67,14 @@ class StoredPackages:
             found = [self._package(number) for number in numbers]
         return tuple(package[0] for package in found if package is not None)
 
+    def named(self, name: str, nevra: Nevra) -> tuple[PackageHeader, ...]:
+        """The package of that name and NEVRA: none, or one."""
+        with intact(self._directory):
+            query = "SELECT DISTINCT hnum FROM Name WHERE key = ? ORDER BY hnum"
+            rows = self._connection.execute(query, (name,)).fetchall()
+            found = [self._package(number) for (number,) in rows]
+        return tuple(one[0] for one in found if one is not None and one[0].nevra == nevra)
+
     def _listing(self, basename: str) -> list[int]:
         query = "SELECT DISTINCT hnum FROM Basenames WHERE key = ? ORDER BY hnum"
         return [number for (number,) in self._connection.execute(query, (basename,))]

@@ -37,7 +37,8 @@ class Offer:
     """A loaded pool. `locked` are the checksums, by solvable, of those known from headers alone.
 
     `missing_files` stands for packages that filelists would name: it provides
-    every file that is required and that no metadata read so far has.
+    every file that is required and that no metadata read so far has. `gone` are
+    the packages of the base that are to be taken away.
     """
 
     pool: solv.Pool
@@ -46,6 +47,7 @@ class Offer:
     locked: dict[int, str]
     lacks_filelists: bool = False
     missing_files: solv.XSolvable | None = None
+    gone: frozenset[int] = frozenset()
 
     @property
     def has_base(self) -> bool:
@@ -54,7 +56,7 @@ class Offer:
 
     def is_in_base(self, solvable: solv.XSolvable) -> bool:
         """Whether the base has this very package."""
-        return bool(solvable.isinstalled())
+        return bool(solvable.isinstalled()) and solvable.id not in self.gone
 
     def stands_in(self, solvable: solv.XSolvable) -> bool:
         """Whether this is no package, but `missing_files`."""

@@ -10,11 +10,11 @@ import solv
 
 from layer.errors import InvalidInput, NotFound
 from layer.model import Request, RequestKind
+from layer.solver.overriding import file_candidates
 from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
 
 _LATER = {
     RequestKind.GROUP: "groups",
-    RequestKind.FILE: "local packages",
     RequestKind.BUNDLE: "bundles",
 }
 _RELATION = re.compile(r"(\S+?)\s*(<=|>=|<|>|=)\s*(\S+)")
@@ -68,7 +68,13 @@ def classify_word(offer: Offer, word: str) -> Request:
 def candidates(offer: Offer, request: Request) -> list[solv.XSolvable]:
     """All packages that would fulfil the request, the base's own included."""
     found = _FINDERS[request.kind](offer, request.text)
-    return [each for each in found if each.arch not in SOURCE_ARCHES and not offer.stands_in(each)]
+    return [
+        each
+        for each in found
+        if each.arch not in SOURCE_ARCHES
+        and not offer.stands_in(each)
+        and each.id not in offer.gone
+    ]
 
 
 def needs_filelists(request: Request) -> bool:
@@ -78,7 +84,7 @@ def needs_filelists(request: Request) -> bool:
 
 def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     """The error that names every request that nothing fulfils, with names that resemble them."""
-    words = sorted({request.text for request in requests})
+    words = sorted({request.label for request in requests})
     names = sorted({each.name for each in offer.pool.solvables} - {PRETENDED})
     near = [each for word in words for each in difflib.get_close_matches(word, names, 2, 0.75)]
     where = (
@@ -120,4 +126,5 @@ _FINDERS = {
     RequestKind.PACKAGE: _packages,
     RequestKind.PROVIDE: _providers,
     RequestKind.PATH: _owners,
+    RequestKind.FILE: file_candidates,
 }

@@ -18,6 +18,8 @@ from layer.model import (
     Resolution,
     Selection,
 )
+from layer.overrides import NO_OVERRIDES, Overrides
+from layer.solver.overriding import Overridden, Wish, check_architecture, dependents, override
 from layer.solver.pool import Offer, load, nevra, package
 from layer.solver.problems import explain
 from layer.solver.requests import (
@@ -28,19 +30,6 @@ from layer.solver.requests import (
     refuse_unsupported,
     sort_key,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """A request with everything that would fulfil it."""
-
-    request: Request
-    candidates: tuple[solv.XSolvable, ...]
-
-    @property
-    def ids(self) -> frozenset[int]:
-        """The candidates' numbers in the pool."""
-        return frozenset(each.id for each in self.candidates)
 
 
 def classify(
@@ -72,15 +61,18 @@ def resolve(
     new: frozenset[Request] = frozenset(),
     with_recommends: bool = False,
     allow_inactive: bool = False,
+    overrides: Overrides = NO_OVERRIDES,
+    files: Sequence[LockedPackage] = (),
 ) -> Resolution:
-    """Choose the packages that fulfil all requests without touching a package of the base.
+    """Choose the packages that fulfil all requests, touching of the base what `overrides` name.
 
     The same arguments in any order give the same result. Packages of `lock`
     stay as they are unless a request makes that impossible; `locked_headers`
     holds RPM headers by the packages' checksums, for those which no repository
-    has any more. Requests in `new` that the base fulfils are refused with
-    InvalidInput unless `allow_inactive`; others become inactive. NotFound
-    names all requests that nothing fulfils, Unsolvable all reasons why not.
+    has any more, and those of `files`, which no repository need have. Requests in
+    `new` that the base fulfils are refused with InvalidInput unless `allow_inactive`;
+    others become inactive. NotFound names all requests that nothing fulfils,
+    Unsolvable all reasons why not.
     """
     refuse_unsupported(wanted)
     options = _Options(
@@ -88,11 +80,13 @@ def resolve(
         tuple(sorted(set(lock))),
         frozenset() if allow_inactive else new,
         with_recommends,
+        overrides,
     )
+    known = {*lock, *files}
     for with_filelists in (False, True):
         # No name for the pool: the first one is gone before the second is read.
         resolution = _resolve(
-            load(base, metadata, lock, locked_headers or {}, with_filelists=with_filelists),
+            load(base, metadata, known, locked_headers or {}, with_filelists=with_filelists),
             options,
         )
         if resolution is not None:
@@ -107,19 +101,25 @@ def blockers(
     *,
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
+    overrides: Overrides = NO_OVERRIDES,
+    files: Sequence[LockedPackage] = (),
 ) -> tuple[Blocker, ...]:
     """Which of the requests `resolve` cannot fulfil beside the others, and why; () where it can."""
     refuse_unsupported(wanted)
     options = _Options(tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))))
-    offer = load(base, metadata, lock, locked_headers or {}, with_filelists=True)
+    known_files = {*lock, *files}
+    offer = load(base, metadata, known_files, locked_headers or {}, with_filelists=True)
+    overridden = override(offer, overrides)
+    places = [wish for wish, _ in overridden.places]
     wishes = {wish.request: wish for wish in _wishes(offer, options.wanted)}
     unknown = [wish.request for wish in wishes.values() if not wish.candidates]
     known = [Blocker((one,), missing(offer, [one]).message) for one in unknown]
 
     def why_not(requests: tuple[Request, ...]) -> LayerError | None:
         active, _ = _split(offer, (wishes[request] for request in requests))
-        _, problems = _solve(offer, active, options)
-        return _unsolvable(offer, active, options) if problems else None
+        active += places
+        _, problems = _solve(offer, active, options, overridden)
+        return _unsolvable(offer, active, options, overridden) if problems else None
 
     found = find_blockers(options.wanted, why_not, known)
     # What the solver advises is for one who asks for something new.
@@ -134,10 +134,13 @@ class _Options:
     lock: tuple[LockedPackage, ...]
     refused: frozenset[Request] = frozenset()
     with_recommends: bool = False
+    overrides: Overrides = NO_OVERRIDES
 
 
 def _resolve(offer: Offer, options: _Options) -> Resolution | None:
     """None where only filelists can tell."""
+    check_architecture(offer, [*options.wanted, *options.overrides.requests])
+    overridden = override(offer, options.overrides)
     wishes = _wishes(offer, options.wanted)
     unknown = [wish.request for wish in wishes if not wish.candidates]
     if offer.lacks_filelists and any(needs_filelists(request) for request in unknown):
@@ -145,60 +148,71 @@ def _resolve(offer: Offer, options: _Options) -> Resolution | None:
     if unknown:
         raise missing(offer, unknown)
     active, inactive = _split(offer, wishes)
+    active += [wish for wish, _ in overridden.places]
     _refuse_inactive(inactive, options.refused)
-    solver, problems = _solve(offer, active, options)
+    solver, problems = _solve(offer, active, options, overridden)
     chosen = [] if problems else list(solver.transaction().newsolvables())
     if offer.missing_files and (problems or any(offer.stands_in(each) for each in chosen)):
         return None
     if problems:
-        raise _unsolvable(offer, active, options)
+        raise _unsolvable(offer, active, options, overridden)
+    replaced, downgraded = overridden.replaced(chosen)
     return Resolution(
         selections=_selections(offer, active, chosen),
         requests=options.wanted,
         inactive=tuple(wish.request for wish in inactive),
+        removed=tuple(sorted(nevra(each) for each in overridden.removed)),
+        replaced=replaced,
+        downgraded=downgraded,
+        inactive_overrides=overridden.inactive,
     )
 
 
-def _unsolvable(offer: Offer, active: Sequence[_Wish], options: _Options) -> Unsolvable:
+def _unsolvable(
+    offer: Offer, active: Sequence[Wish], options: _Options, overridden: Overridden
+) -> Unsolvable:
+    needing = dependents(offer, overridden)
+    if needing is not None:
+        return needing
     # Together, and each request alone: one problem can hide another.
     parts = [active, *([wish] for wish in active)]
-    return explain(offer, lambda: [_solve(offer, part, options) for part in parts])
+    return explain(offer, lambda: [_solve(offer, part, options, overridden) for part in parts])
 
 
 def _solve(
-    offer: Offer, wishes: Iterable[_Wish], options: _Options
+    offer: Offer, wishes: Iterable[Wish], options: _Options, overridden: Overridden
 ) -> tuple[solv.Solver, list[solv.Problem]]:
     """A Solver that was used once may never return from its second use, so it is always new."""
     solver = offer.pool.Solver()
     solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 0 if options.with_recommends else 1)
-    return solver, solver.solve(_jobs(offer, wishes, options.lock))
+    return solver, solver.solve(_jobs(offer, wishes, options.lock, overridden))
 
 
-def _wishes(offer: Offer, requests: Iterable[Request]) -> list[_Wish]:
+def _wishes(offer: Offer, requests: Iterable[Request]) -> list[Wish]:
     """Packages of the base's second architectures count only where nothing else is meant."""
-    wishes = [_Wish(request, tuple(candidates(offer, request))) for request in requests]
+    wishes = [Wish(request, tuple(candidates(offer, request))) for request in requests]
     if all(wish.candidates for wish in wishes):
         return wishes
     offer.accept_other_arches()
-    return [_Wish(wish.request, tuple(candidates(offer, wish.request))) for wish in wishes]
+    return [Wish(wish.request, tuple(candidates(offer, wish.request))) for wish in wishes]
 
 
-def _split(offer: Offer, wishes: Iterable[_Wish]) -> tuple[list[_Wish], list[_Wish]]:
+def _split(offer: Offer, wishes: Iterable[Wish]) -> tuple[list[Wish], list[Wish]]:
     """Those that need a package, and those that the base fulfils."""
-    active: list[_Wish] = []
-    inactive: list[_Wish] = []
+    active: list[Wish] = []
+    inactive: list[Wish] = []
     for wish in wishes:
         in_base = any(offer.is_in_base(each) for each in wish.candidates)
         (inactive if in_base else active).append(wish)
     return active, inactive
 
 
-def _refuse_inactive(inactive: Iterable[_Wish], refused: frozenset[Request]) -> None:
+def _refuse_inactive(inactive: Iterable[Wish], refused: frozenset[Request]) -> None:
     lines = []
     for wish in inactive:
         if wish.request in refused:
             owner = min(str(nevra(each)) for each in wish.candidates if each.isinstalled())
-            lines.append(f"{wish.request.text} is already in the base: {owner}")
+            lines.append(f"{wish.request.label} is already in the base: {owner}")
     if lines:
         raise InvalidInput(
             "\n".join(lines),
@@ -206,17 +220,36 @@ def _refuse_inactive(inactive: Iterable[_Wish], refused: frozenset[Request]) -> 
         )
 
 
-def _jobs(offer: Offer, wishes: Iterable[_Wish], lock: Iterable[LockedPackage]) -> list[solv.Job]:
+def _jobs(
+    offer: Offer,
+    wishes: Iterable[Wish],
+    lock: Iterable[LockedPackage],
+    overridden: Overridden,
+) -> list[solv.Job]:
     pool, kinds = offer.pool, solv.Job
-    jobs = []
+    jobs: list[solv.Job] = []
     if offer.has_base:
-        jobs.append(pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_REPO, pool.installed.id))
+        jobs += _base_jobs(offer, overridden)
     for wish in wishes:
         one_of = pool.towhatprovides(sorted(wish.ids))
         jobs.append(pool.Job(kinds.SOLVER_INSTALL | kinds.SOLVER_SOLVABLE_ONE_OF, one_of))
     for locked in lock:
         jobs.extend(_keep(offer, locked))
     return jobs
+
+
+def _base_jobs(offer: Offer, overridden: Overridden) -> Iterable[solv.Job]:
+    """What the base's packages do: stay, but for those that overrides take away."""
+    pool, kinds = offer.pool, solv.Job
+    if not offer.gone:
+        return [pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_REPO, pool.installed.id)]
+    kept = [each.id for each in pool.installed.solvables if each.id not in offer.gone]
+    staying = pool.towhatprovides(kept)
+    never = sorted([*offer.gone, *(each.id for each in overridden.forbidden)])
+    return [
+        pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_ONE_OF, staying),
+        *(pool.Job(kinds.SOLVER_ERASE | kinds.SOLVER_SOLVABLE, id_) for id_ in never),
+    ]
 
 
 def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
@@ -249,7 +282,7 @@ def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
 
 
 def _selections(
-    offer: Offer, wishes: Sequence[_Wish], chosen: Sequence[solv.XSolvable]
+    offer: Offer, wishes: Sequence[Wish], chosen: Sequence[solv.XSolvable]
 ) -> tuple[Selection, ...]:
     needed_by = _needed_by(offer, chosen)
     selections = []

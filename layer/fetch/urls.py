@@ -1,0 +1,38 @@
+"""Packages by URL, of no repository."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from layer.errors import InvalidInput, RepositoryError
+from layer.fetch.transfer import Download, explained, perform, scratch_in
+from layer.model import Repository
+from layer.report import Reporter
+
+_SCHEMES = ("http", "https")
+_LARGEST = 8 << 30  # bytes; no package is larger, whatever a server sends
+
+
+def fetch_url(url: str, directory: Path, reporter: Reporter) -> Path:
+    """Fetches a package to a file in `directory` that is named by its checksum.
+
+    Nothing vouches for it but what it says of itself, and TLS where the URL has it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise InvalidInput(f"not a URL that can be fetched: {url}", "it begins with https://")
+    folder, _, name = url.rpartition("/")
+    source = Repository(id=parts.hostname, name=parts.hostname, base_urls=(folder,))
+    with scratch_in(directory) as scratch:
+        download = Download(source, url, name, scratch / "package.rpm", end=_LARGEST)
+        perform([download], reporter)
+        if download.failure:
+            raise RepositoryError(
+                f"cannot fetch {download.failure}", "check the URL, or fetch the file by hand"
+            )
+        with explained(directory):
+            with download.destination.open("rb") as file:
+                checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            return download.destination.replace(directory / f"{checksum}.rpm")

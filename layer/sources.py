@@ -1,0 +1,137 @@
+"""What packages may come from, opened for a change."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from layer.blockers import Blocker
+from layer.errors import RepositoryError
+from layer.fetch.metadata import fetch_metadata
+from layer.host import Host
+from layer.importer import find_package, read_package_blob
+from layer.local_files import require_kept
+from layer.lock import Lock
+from layer.model import (
+    BaseState,
+    Commit,
+    LockedPackage,
+    Repository,
+    RepositoryMetadata,
+    Request,
+    Resolution,
+)
+from layer.origin import Origin
+from layer.rpmdb import extract_database
+from layer.solver.resolve import blockers, classify, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What packages may come from: the base, the lock with imported headers, repositories.
+
+    `files` are packages that came as files just now, by checksum.
+    """
+
+    base: BaseState
+    lock: Lock
+    locked_headers: Mapping[str, Path]
+    metadata: tuple[RepositoryMetadata, ...]
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def classify(self, words: Sequence[str]) -> tuple[Request, ...]:
+        """What each word of a command line asks for."""
+        return classify(
+            words,
+            self.base,
+            self.metadata,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+        )
+
+    def blockers(self, origin: Origin) -> tuple[Blocker, ...]:
+        """What an origin asks for and `resolve` cannot fulfil beside the rest."""
+        return blockers(
+            self.base,
+            self.metadata,
+            origin.asked,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+            overrides=origin.overrides,
+            files=origin.files,
+        )
+
+    def resolve(
+        self, origin: Origin, new: Sequence[Request], *, allow_inactive: bool
+    ) -> Resolution:
+        """The packages that an origin takes; nothing is read where it wants the base alone."""
+        if not origin.is_to_solve:
+            return Resolution()
+        return resolve(
+            self.base,
+            self.metadata,
+            origin.wanted,
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+            new=frozenset(new),
+            allow_inactive=allow_inactive,
+            overrides=origin.overrides,
+            files=origin.files,
+        )
+
+
+@contextmanager
+def open_sources(
+    host: Host,
+    base: Commit,
+    lock: Lock,
+    *,
+    needs_repositories: bool,
+    kept: Sequence[LockedPackage] = (),
+    files: Mapping[str, Path] | None = None,
+) -> Iterator[Sources]:
+    """Reads what can be layered over `base`; repositories only where they are needed.
+
+    They are needed too where the lock names a package that is not in the store. `kept` are
+    packages that came as files before, `files` such that come now, by checksum.
+    """
+    files = files or {}
+    require_kept(host.store, [package for package in kept if package.checksum not in files])
+    known = {p.checksum for p in (*lock.packages, *kept)} - files.keys()
+    cached = {checksum: find_package(host.store, checksum) for checksum in sorted(known)}
+    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
+        scratch = Path(folder)
+        metadata: tuple[RepositoryMetadata, ...] = ()
+        if needs_repositories or None in cached.values():
+            host.reporter.step("Reading repositories")
+            metadata = _fetch_all_metadata(host)
+        headers = dict(files)
+        for checksum, imported in cached.items():
+            if imported is not None:
+                headers[checksum] = scratch / f"{checksum}.rpm"
+                headers[checksum].write_bytes(read_package_blob(host.store, imported))
+        database = extract_database(host.store, base.root, scratch)
+        yield Sources(BaseState(database), lock, headers, metadata, files)
+
+
+def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
+    """One RepositoryError for all repositories that cannot be had."""
+    found: list[RepositoryMetadata] = []
+    errors: list[RepositoryError] = []
+    for repository in host.repositories():
+        try:
+            found.append(_fetch(host, repository))
+        except RepositoryError as error:
+            errors.append(error)
+    if errors:
+        message = "\n".join(error.message for error in errors)
+        raise RepositoryError(message, errors[0].hint) from errors[0]
+    return tuple(found)
+
+
+def _fetch(host: Host, repository: Repository) -> RepositoryMetadata:
+    cache_only = host.options.cache_only
+    return fetch_metadata(repository, host.cache, host.reporter, cache_only=cache_only)
