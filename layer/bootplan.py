@@ -23,13 +23,30 @@ def merge_source(deployments: Sequence[Deployment], stateroot: str) -> Deploymen
     return next((d for d in own if d.is_booted), None) or pending(own, stateroot)
 
 
-def deploy(deployments: Sequence[Deployment], new: NewDeployment) -> BootPlan:
+def deploy(deployments: Sequence[Deployment], new: NewDeployment, keep: int = 0) -> BootPlan:
     """The new deployment first; of its stateroot the booted, merge and pinned ones stay.
 
+    Of the others as many stay as make `keep` with a merge one that is neither booted nor pinned.
     One that is staged makes way, whatever its stateroot: there is room for one.
     """
-    kept = [d for d in _finished(deployments) if d.stateroot != new.stateroot or _stays(d, new)]
-    return BootPlan((new, *kept))
+    present = _finished(deployments)
+    own = [d for d in present if d.stateroot == new.stateroot]
+    loose = [d for d in own if not (d.is_booted or d.is_pinned)]
+    others = [d for d in loose if not _stays(d, new)]
+    room = keep - (len(loose) - len(others))
+    gone = others[max(0, room) :]
+    return BootPlan((new, *(d for d in present if d not in gone)))
+
+
+def trimmed(deployments: Sequence[Deployment], stateroot: str, keep: int) -> BootPlan:
+    """The plan with `keep` deployments of a stateroot beside the default, booted and pinned ones.
+
+    While one is staged all stay: it is not in the boot menu yet.
+    """
+    own = [d for d in deployments if d.stateroot == stateroot]
+    loose = [d for d in own[1:] if not (d.is_booted or d.is_pinned)]
+    gone = [] if any(d.is_staged for d in deployments) else loose[keep:]
+    return BootPlan(tuple(d for d in deployments if d not in gone))
 
 
 def rollback_target(deployments: Sequence[Deployment], stateroot: str) -> Deployment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
+from layer import bootplan
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -16,6 +17,17 @@ from layer.model import Deployment, LockedPackage
 def forget_metadata(host: Host) -> None:
     """Removes cached repository metadata and packages that were fetched and not imported."""
     shutil.rmtree(host.cache, ignore_errors=True)
+
+
+def trim(host: Host) -> None:
+    """Removes the deployments beyond the number that the admin wants kept, if they say one."""
+    keep = host.settings().keep
+    present = host.sysroot.deployments()
+    if keep == 0:
+        return
+    plan = bootplan.trimmed(present, host.stateroot, keep)
+    if plan.deployments != present:
+        host.write(plan)
 
 
 def clean_up(host: Host) -> int:

@@ -6,21 +6,24 @@ from collections.abc import Iterator
 
 from layer import initramfs, override_text
 from layer.model import Deployment
-from layer.status import DeploymentState, MachineState, Signature
+from layer.status import CachedUpdate, DeploymentState, MachineState, Signature
 from layer.words import count, instant
 
 _Row = tuple[str, str]
 
 
-def status(machine: MachineState, *, is_verbose: bool = False) -> str:
+def status(
+    machine: MachineState, update: CachedUpdate | None = None, *, is_verbose: bool = False
+) -> str:
     """The deployments in the order of the boot menu; `●` marks the booted one.
 
-    What needs attention stands first.
+    What needs attention stands first, a newer base last.
     """
     parts = [[warning] for warning in _warnings(machine)]
     parts += [_state(state, is_verbose=is_verbose) for state in machine.deployments]
     if not machine.deployments:
         parts.append(["No deployments."])
+    parts += [_update(update)] if update else []
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -39,6 +42,13 @@ def _warnings(machine: MachineState) -> Iterator[str]:
             "Warning: finalization is locked, a reboot brings what runs now\n"
             "  `layer finalize-deployment CHECKSUM` unlocks it and reboots."
         )
+
+
+def _update(item: CachedUpdate) -> list[str]:
+    return [
+        f"AvailableUpdate: {item.origin} {item.version} ({instant(item.timestamp)})",
+        f"         Commit: {item.checksum}",
+    ]
 
 
 def _state(state: DeploymentState, *, is_verbose: bool) -> list[str]:

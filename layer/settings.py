@@ -8,14 +8,25 @@ from dataclasses import dataclass
 from layer.errors import InvalidInput
 
 PATH = "etc/layer/layer.toml"
-_CHOICES = {"scriptlets": ("stop", "warn")}
+_CHOICES = {
+    "scriptlets": ("stop", "warn"),
+    "automatic-updates": ("none", "check", "download", "stage"),
+}
+_NUMBERS = {"keep": (1, 100)}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`scriptlets`: whether lines that nothing stands in for `stop` a change, or `warn`."""
+    """`scriptlets`: whether lines that nothing stands in for `stop` a change, or `warn`.
+
+    `keep` is how many deployments stay beside the default, booted and pinned ones, 0 for as
+    many as have to; `automatic_updates` what the timer does about a newer base: `none`,
+    `check`, `download` or `stage`.
+    """
 
     scriptlets: str = "stop"
+    automatic_updates: str = "none"
+    keep: int = 0
 
 
 def parse_settings(text: str, source: str) -> Settings:
@@ -24,12 +35,18 @@ def parse_settings(text: str, source: str) -> Settings:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{source}: {error}") from error
-    problems = [f"{key}: unknown key" for key in sorted(values) if key not in _CHOICES]
+    known = {*_CHOICES, *_NUMBERS}
+    problems = [f"{key}: unknown key" for key in sorted(values) if key not in known]
     problems += [
         f"{key}: must be one of {', '.join(words)}"
         for key, words in _CHOICES.items()
         if key in values and values[key] not in words
     ]
+    problems += [
+        f"{key}: must be a number from {low} to {high}"
+        for key, (low, high) in _NUMBERS.items()
+        if key in values and not (type(values[key]) is int and low <= values[key] <= high)
+    ]
     if problems:
         raise InvalidInput(f"{source}:\n  " + "\n  ".join(problems), "layer(1) lists the settings")
-    return Settings(**values)
+    return Settings(**{key.replace("-", "_"): value for key, value in values.items()})

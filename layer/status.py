@@ -41,6 +41,17 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedUpdate:
+    """A newer base that a check has found; its time in seconds since 1970."""
+
+    stateroot: str
+    origin: str
+    checksum: str
+    version: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """A deployment with what was asked for in it and what came of that.
 
@@ -149,7 +160,7 @@ def replacements(state: DeploymentState) -> tuple[tuple[Nevra, Nevra], ...]:
     return tuple(sorted(pairs))
 
 
-def as_json(machine: MachineState) -> dict[str, Any]:
+def as_json(machine: MachineState, update: CachedUpdate | None = None) -> dict[str, Any]:
     """The object that `rpm-ostree status --json` prints, with the same keys and types.
 
     `finalization-failed` and `finalization-locked` are ours.
@@ -158,9 +169,20 @@ def as_json(machine: MachineState) -> dict[str, Any]:
     return {
         "deployments": [_entry(state) for state in machine.deployments],
         "transaction": None,
-        "cached-update": None,
+        "cached-update": _update(update) if update else None,
         "finalization-failed": lost and {"checksum": lost.checksum, "reason": lost.reason},
         "finalization-locked": machine.is_locked,
+    }
+
+
+def _update(update: CachedUpdate) -> dict[str, Any]:
+    return {
+        "osname": update.stateroot,
+        "origin": update.origin,
+        "checksum": update.checksum,
+        "version": update.version,
+        "timestamp": update.timestamp,
+        "ref-has-new-commit": True,
     }
 
 

@@ -133,7 +133,8 @@ def apply(host: Host, change: Change) -> Deployment:
             kernel_arguments=change.kernel_arguments,
             overlay=change.overlay,
         )
-        deployed = host.write(bootplan.deploy(deployments, new))[0]
+        plan = bootplan.deploy(deployments, new, host.settings().keep)
+        deployed = host.write(plan)[0]
     if change.base != change.previous_base and change.after.base.remote:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:
@@ -201,12 +202,9 @@ def _headers(
     sources: Sources,
 ) -> tuple[PackageHeader, ...]:
     repositories = [o.repository for o in sources.metadata]
-    fetched: Mapping[Package, Path] = {}
-    if to_fetch:
-        cache_only = host.options.cache_only
-        fetched = fetch_headers(
-            to_fetch, repositories, host.cache, host.reporter, cache_only=cache_only
-        )
+    fetched = fetch_headers(
+        to_fetch, repositories, host.cache, host.reporter, cache_only=host.options.cache_only
+    )
     headers = []
     for package in packages:
         imported = find_package(host.store, package.checksum)

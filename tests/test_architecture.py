@@ -104,6 +104,7 @@ ROWS = {
         "sources",
         "sourcing",
         "overriding",
+        "updates",
         "verbs",
         "cleaning",
         "trying",

@@ -242,6 +242,11 @@ def confirm(*, assumeyes: bool) -> None:
         raise LayerError("the answer is no; nothing has changed")
 
 
+def download_only() -> None:
+    """As if --download-only had been said."""
+    click.get_current_context().meta[_DOWNLOAD_ONLY] = True
+
+
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
     """A callback that keeps a flag in the context, for verbs that have no use for it themselves."""
 

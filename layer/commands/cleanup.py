@@ -38,6 +38,8 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
                 click.echo("Deployments unchanged.")
             else:
                 host.write(plan)
+        if base:
+            cleaning.trim(host)
         if repomd:
             cleaning.forget_metadata(host)
         if base or pending or rollback:

@@ -28,14 +28,16 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     """
     from layer.overview import status
     from layer.status import as_json
+    from layer.updates import read_update
 
     machine = host.state()
+    update = read_update(host)
     chosen = tuple(s for s in machine.deployments if s.deployment.is_booted or not booted)
     shown = replace(machine, deployments=chosen)
     if is_json:
-        click.echo(json.dumps(as_json(shown), indent=2, sort_keys=True))
+        click.echo(json.dumps(as_json(shown, update), indent=2, sort_keys=True))
     else:
-        click.echo(status(shown, is_verbose=verbose))
+        click.echo(status(shown, update, is_verbose=verbose))
     if machine.lost:
         return 1
     return UNCHANGED if pending_exit_77 and machine.has_pending else 0

@@ -10,6 +10,7 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
+    download_only,
     network_options,
     repository_options,
     skip_option,
@@ -18,6 +19,7 @@ from layer.commands._options import (
 from layer.words import NO_UPGRADE
 
 if TYPE_CHECKING:
+    from layer.change import Change
     from layer.host import Host
 
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
 @click.option("--check", is_flag=True, help="As --dry-run, and exit 77 if nothing is new.")
 @click.option("--preview", is_flag=True, help="As --check, with every package of the base.")
+@click.option(
+    "--trigger-automatic-update-policy",
+    "by_policy",
+    is_flag=True,
+    hidden=True,  # of the timer's service: layer-upgrade(1) has a section about it
+)
 @skip_option
 @change_options
 @network_options
@@ -36,6 +44,7 @@ def command(
     allow_downgrade: bool,
     check: bool,
     preview: bool,
+    by_policy: bool,
     skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
@@ -45,14 +54,29 @@ def command(
 
     The base is that of the deployment's ref; requests are carried along.
     """
-    from layer import verbs
+    from layer import updates, verbs
+    from layer.host import is_root
+
+    is_asked = check or preview
+    policy = host.settings().automatic_updates if by_policy else ""
+    if policy == "none":
+        click.echo("Automatic updates are off.")
+        return 0
+    if policy == "download":
+        download_only()
+
+    def decide() -> Change:
+        plan = verbs.upgrade(host, allow_downgrade=allow_downgrade, skip_broken=skip_broken)
+        if (is_asked or policy) and is_root():
+            updates.remember(host, plan)
+        return plan
 
     return carry_out(
         host,
-        lambda: verbs.upgrade(host, allow_downgrade=allow_downgrade, skip_broken=skip_broken),
-        dry_run=dry_run or check or preview,
-        assumeyes=assumeyes,
-        unchanged_exit_77=unchanged_exit_77 or check or preview,
+        decide,
+        dry_run=dry_run or is_asked or policy == "check",
+        assumeyes=assumeyes or bool(policy),
+        unchanged_exit_77=unchanged_exit_77 or is_asked,
         is_whole=preview,
         unchanged=NO_UPGRADE,
     )

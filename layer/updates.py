@@ -1,0 +1,52 @@
+"""The newer base that a check has found, remembered until it is deployed."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from layer.change import Change
+from layer.host import Host
+from layer.status import CachedUpdate
+
+SCHEMA = 1
+_PATH = "lib/layer/cached-update.json"  # below /var
+
+
+def remember(host: Host, change: Change) -> None:
+    """Keeps what an upgrade would bring; a note where that cannot be written."""
+    file = _file(host)
+    found = {
+        "schema": SCHEMA,
+        "stateroot": host.stateroot,
+        "origin": str(change.after.base),
+        "checksum": change.base.checksum,
+        "version": str(change.base.metadata.get("version", "")),
+        "timestamp": change.base.timestamp,
+    }
+    try:
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new = file.with_name(f"{file.name}.new")
+        new.write_text(json.dumps(found, sort_keys=True))
+        new.replace(file)
+    except OSError as error:
+        host.reporter.note(f"the newer base cannot be remembered: {error}")
+
+
+def read_update(host: Host) -> CachedUpdate | None:
+    """The base that was found and is not what boots next; None for none."""
+    pending = host.pending()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(_file(host).read_text())
+        if pending is None or found.pop("schema") != SCHEMA:
+            return None
+        update = CachedUpdate(**found)
+        is_other = update.checksum != host.base_commit(pending).checksum
+        is_ours = update.origin == str(host.origin(pending).base)
+        return update if is_other and is_ours else None
+    return None
+
+
+def _file(host: Host) -> Path:
+    return host.sysroot.var(host.stateroot) / _PATH
