@@ -62,7 +62,7 @@ def test_a_tracked_file_is_loaded_and_untracked_again(machine: Machine, tmp_path
     }
     assert (tmp_path / "one/etc/unlock.d/key").stat().st_mode & 0o777 == 0o600
     assert machine.pending().overlays == (overlay.stem,)
-    assert not (STAGED / overlay.name).exists()
+    assert not (STAGED / overlay.stem).exists()
     shown = do(machine, "initramfs-etc").stdout
     assert shown == "Tracked files:\n  /etc/tiny.conf\n  /etc/unlock.d\n"
     assert first(machine)["initramfs-etc"] == ["/etc/tiny.conf", "/etc/unlock.d"]

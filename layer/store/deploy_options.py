@@ -39,7 +39,7 @@ def deploy_options(
 def forget_staged(overlays: Sequence[str]) -> None:
     """Removes overlays, by checksum, that were copied to /boot, from where they were staged."""
     for checksum in overlays:
-        (_STAGED / f"{checksum}.img").unlink(missing_ok=True)
+        (_STAGED / checksum).unlink(missing_ok=True)
 
 
 def _staged(sysroot: Any, overlay: bytes, cancellable: Any) -> str:
