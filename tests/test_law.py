@@ -19,13 +19,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from layer import transaction, verbs
+from layer import overriding, transaction, verbs
 from layer.host import Host
 from layer.lock import Lock
 from layer.model import Request, RequestKind
-from layer.origin import Origin, OstreeRef, with_requests
+from layer.origin import Origin, OstreeRef, with_local, with_overrides, with_requests
+from layer.overrides import Overrides
 from layer.store.sysroot import initialize as initialize_sysroot
-from testdata.distro.tiny import FileSpec, RpmSpec, tiny_rpm
+from testdata.distro.tiny import FileSpec, RpmSpec, tiny_repository, tiny_rpm
 from tests.policy import local_contexts_package, policy_package
 from tests.test_accounts import colliding_names
 from tests.world import REF, STATEROOT, Machine, World, base_packages, make_world, ostree, remove
@@ -42,6 +43,7 @@ NAMES = (
     "alpha-too",
     "documented",
 )
+FILES = ("loc",)  # packages that are in no repository
 # A longer search by hand: LAW_EXAMPLES=200 pytest tests/test_law.py
 EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "4"))
 
@@ -79,6 +81,18 @@ def documented(version: str) -> RpmSpec:
     )
 
 
+def origin_of_lock(lock: Lock) -> Origin:
+    """What asks for a lock's packages, whoever asked for them before and in which way."""
+    gone = {nevra.name for nevra in lock.gone}
+    placed = {p for p in lock.packages if p.nevra.name in gone}
+    local = [p for p in lock.packages if p.nevra.name in FILES and p not in placed]
+    rest = [p for p in lock.packages if p not in placed and p not in local]
+    wanted = [Request(RequestKind.PACKAGE, str(p.nevra)) for p in rest]
+    overrides = Overrides(removed=tuple(gone - {p.nevra.name for p in placed}), files=tuple(placed))
+    origin = with_requests(Origin(OstreeRef("", REF)), wanted)
+    return with_overrides(with_local(origin, local), overrides)
+
+
 def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> tuple[str, Lock]:
     """What a new machine makes of a base and a lock; its base comes from `used`'s repository."""
     path = Path(tempfile.mkdtemp(dir=world.path, prefix="fresh-"))
@@ -88,11 +102,14 @@ def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> 
         ostree(repo, "pull-local", str(used.store.path), base)
         host = Machine(path, world).host()
         source = host.store.read_commit(base)
-        wanted = [Request(RequestKind.PACKAGE, str(p.nevra)) for p in lock.packages]
-        origin = replace(with_requests(Origin(OstreeRef("", REF)), wanted), options=lock.options)
+        for ref in used.store.refs("layer/pkg"):  # files that are in no repository
+            ostree(repo, "pull-local", str(used.store.path), ref)
+        origin = replace(origin_of_lock(lock), options=lock.options)
         with (
             host.locked(),
-            transaction.open_sources(host, source, lock, needs_repositories=True) as sources,
+            transaction.open_sources(
+                host, source, lock, needs_repositories=True, kept=origin.files
+            ) as sources,
         ):
             change = transaction.prepare(host, origin, source, sources)
             deployment = transaction.apply(host, change)
@@ -198,6 +215,57 @@ AnyHistory.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestAnyHistory = AnyHistory.TestCase
+
+
+class AnyHistoryWithOverrides(AnyHistory):
+    """The same where packages of the base are taken away and replaced, and files are layered."""
+
+    names = ("apple", "daemon", "web")
+    more_of_base = (
+        tiny_rpm("editor", "/usr/bin/editor", "/usr/share/editor/old", arch="x86_64"),
+        tiny_rpm("pager", FileSpec("/usr/lib/libpager.so.1", b"x", mode=0o755), arch="x86_64"),
+    )
+
+    @initialize()
+    def a_machine(self) -> None:
+        super().a_machine()
+        self.files = self.world.path / "files"
+        specs = [tiny_rpm("editor", "/usr/bin/editor", version=v, arch="x86_64") for v in "02"]
+        local = [tiny_rpm(FILES[0], "/usr/bin/loc", version=v, arch="x86_64") for v in "12"]
+        tiny_repository(self.files, *specs, *local)
+
+    def overridden(self) -> set[str]:
+        host = self.machine.host()
+        overrides = host.origin(host.require_pending()).overrides
+        return {*overrides.removed, *(p.nevra.name for p in overrides.files)}
+
+    @rule(name=st.sampled_from(["editor", "pager"]))
+    def take_away(self, name: str) -> None:
+        if name not in self.overridden():
+            self.machine.apply(lambda host: overriding.override_remove(host, [name]))
+
+    @rule(version=st.sampled_from("02"))
+    def put_in_its_place(self, version: str) -> None:
+        path = next(self.files.rglob(f"editor-{version}-*.rpm"))
+        if "editor" not in self.overridden():
+            self.machine.apply(lambda host: overriding.override_replace(host, [str(path)]))
+
+    @rule()
+    @precondition(lambda self: self.overridden())
+    def have_again(self) -> None:
+        name = min(self.overridden())
+        self.machine.apply(lambda host: overriding.override_reset(host, [name]))
+
+    @rule(version=st.sampled_from("12"))
+    def layer_a_file(self, version: str) -> None:
+        path = str(next(self.files.rglob(f"loc-{version}-*.rpm")))
+        self.machine.apply(lambda host: verbs.install(host, [path], idempotent=True))
+
+
+AnyHistoryWithOverrides.TestCase.settings = settings(
+    AnyHistory.TestCase.settings, max_examples=EXAMPLES // 2, stateful_step_count=8
+)
+TestAnyHistoryWithOverrides = AnyHistoryWithOverrides.TestCase
 
 
 class AnyHistoryWithLabels(AnyHistory):

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from layer import overriding, verbs
+from layer.model import LockedPackage, Nevra
+from layer.origin import format_origin, parse_origin
+from layer.overrides import Offered, Overrides
 from testdata.distro.tiny import FileSpec, RpmSpec, Scriptlet, tiny_repository, tiny_rpm
 from tests.cli import first, origin_of
 from tests.snapshot import unchanged
@@ -337,3 +340,42 @@ def test_a_lost_file_is_named_when_the_tree_is_made_anew_and_its_key_stays(box: 
     ]
     box.apply(lambda host: verbs.uninstall(host, ["foo"]))
     box.apply(lambda host: overriding.override_remove(host, ["pager"]))
+
+
+FOREIGN = f"""\
+[origin]
+baserefspec=tiny:tiny/1/x86_64/base
+custom-url=https://example.com
+
+[rpmostree]
+ex-cliwrap=true
+
+[packages]
+requested=web;
+requested-local={"a" * 64}:foo-1-1.x86_64;
+requested-local-fileoverride={"b" * 64}:bar-1-1.x86_64;
+
+[modules]
+enable=foo:2.0;bar:rolling;
+
+[overrides]
+remove=pager;
+replace-local={"c" * 64}:editor-2:2-1.x86_64;
+replace=repo=one,systemd;repo=two,kernel,kernel-core;
+"""
+
+
+def test_no_key_of_rpm_ostree_is_lost() -> None:
+    origin = parse_origin(FOREIGN)
+    assert origin.overrides == Overrides(
+        removed=("pager",),
+        files=(LockedPackage(Nevra("editor", 2, "2", "1", "x86_64"), "c" * 64),),
+        offered=(
+            Offered("one", "systemd"),
+            Offered("two", "kernel"),
+            Offered("two", "kernel-core"),
+        ),
+    )
+    written = format_origin(origin)
+    assert {line for line in FOREIGN.splitlines() if line} <= set(written.splitlines())
+    assert parse_origin(written) == origin
