@@ -126,8 +126,10 @@ def read_history(store: OstreeStore, newest: str) -> tuple[tuple[str, str], ...]
 def require_complete(store: OstreeStore, checksum: str, name: str) -> None:
     """RepositoryError for a commit whose pull was cut short: no tree is built upon it."""
     with translated(f"cannot read commit {checksum}"):
-        _, _, state = store.repo.load_commit(checksum)
-    if state & OSTree.RepoCommitState.PARTIAL:
+        # The commit itself may come last of all that is pulled.
+        _, is_here = store.repo.has_object(OSTree.ObjectType.COMMIT, checksum, None)
+        state = store.repo.load_commit(checksum)[2] if is_here else None
+    if state is None or state & OSTree.RepoCommitState.PARTIAL:
         raise RepositoryError(
             f"{name}: of commit {checksum} only a part is here",
             "pull the rest of it while there is a network: leave out --cache-only",

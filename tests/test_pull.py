@@ -1,0 +1,85 @@
+"""Pulling a base: only what is missing, by a delta where there is one, and never half a base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layer import verbs
+from layer.store.remote import add_remote, set_remote_ref
+from layer.store.sysroot import initialize
+from testdata.distro.tiny import FileSpec, tiny_rpm
+from tests.cli import do, fails, first
+from tests.world import REF, STATEROOT, Machine, World, ostree, remove, served
+
+
+@pytest.fixture
+def watched(own_world: World, tmp_path: Path) -> Iterator[tuple[Machine, list[str]]]:
+    """A machine whose next base has many new files; what is asked of the server of bases."""
+    asked: list[str] = []
+    with served(own_world.path / "served", asked) as url:
+        initialize(tmp_path / "machine", STATEROOT)
+        machine = Machine(tmp_path / "machine", own_world)
+        add_remote(machine.host().store, "tiny", url, verify=False)
+        machine.apply(lambda host: verbs.rebase(host, f"tiny:{REF}"))
+        files = [FileSpec(f"/usr/lib/new/{n}", f"{n}\n".encode() * 50) for n in range(30)]
+        release = tiny_rpm("tiny-libc", *files, version="3", arch="x86_64")
+        own_world.publish(release)
+        own_world.compose()
+        asked.clear()
+        yield machine, asked
+    remove([tmp_path / "machine"])
+
+
+def objects(asked: list[str]) -> list[str]:
+    """The files that were asked for, as the server's paths."""
+    return sorted(path for path in asked if path.endswith(".filez"))
+
+
+def here(machine: Machine) -> set[str]:
+    """The files that the machine has, those of a pull that was cut among them."""
+    files = (machine.path / "ostree/repo").rglob("*.file")
+    return {file.parent.name + file.stem for file in files}
+
+
+def test_after_a_cut_only_what_is_missing_is_fetched(watched: tuple[Machine, list[str]]) -> None:
+    machine, asked = watched
+    served_ = machine.world.path / "served"
+    newest = ostree("rev-parse", f"--repo={served_}", REF).strip()
+    known = here(machine)
+    new = sorted(
+        p for p in served_.glob("objects/*/*.filez") if p.parent.name + p.stem not in known
+    )
+    lost = new[-1]
+    lost.rename(lost.with_suffix(".away"))
+    fails(machine, "upgrade", "-y")
+    kept = here(machine) - known
+    # A commit that is here in part is not built upon, whoever says that it is the newest.
+    set_remote_ref(machine.host().store, f"tiny:{REF}", newest)
+    error, hint = fails(machine, "upgrade", "-y", "-C")
+    assert error == f"error: tiny:{REF}: of commit {newest} only a part is here"
+    assert hint == "hint: pull the rest of it while there is a network: leave out --cache-only"
+    lost.with_suffix(".away").rename(lost)
+    asked.clear()
+    do(machine, "upgrade", "-y")
+    again = {path.removesuffix(".filez").removeprefix("/objects/") for path in objects(asked)}
+    assert f"{lost.parent.name}/{lost.stem}" in again
+    assert not {name.replace("/", "") for name in again} & kept
+    assert first(machine)["checksum"] == newest
+
+
+def test_a_static_delta_takes_the_place_of_objects(watched: tuple[Machine, list[str]]) -> None:
+    machine, asked = watched
+    repo = f"--repo={machine.world.path}/served"
+    newest = ostree("rev-parse", repo, REF).strip()
+    old = machine.pending().checksum
+    ostree(
+        "static-delta", "generate", repo, f"--from={old}", f"--to={newest}", "--min-fallback-size=0"
+    )
+    ostree("summary", repo, "-u")
+    do(machine, "upgrade", "-y")
+    assert first(machine)["checksum"] == newest
+    assert any(path.startswith("/deltas/") for path in asked)
+    assert objects(asked) == []
