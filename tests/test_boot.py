@@ -164,6 +164,11 @@ def test_what_triggers_leave_to_the_boot_is_done(life: Mapping[str, Step]) -> No
         assert life[name].said["catalog"].endswith("demo-catalog: Demonstration")
 
 
+def test_what_nothing_needs_is_removed_by_a_timer(life: Mapping[str, Step]) -> None:
+    said = life["4-both"].said
+    assert (said["timer"], said["status.cleanup"]) == ("enabled", "0")
+
+
 def test_an_upgrade_carries_the_layers_along(life: Mapping[str, Step]) -> None:
     assert life["3-upgrade"].said["news"] == "1"
     last = life["4-both"]

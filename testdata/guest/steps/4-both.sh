@@ -5,5 +5,7 @@ facts
 edits
 serve
 run upgrade layer upgrade -y --unchanged-exit-77
-run cleanup layer cleanup -b -r
+echo "timer=$(systemctl is-enabled layer-cleanup.timer)"
+run cleanup systemctl start layer-cleanup.service
+journalctl --unit layer-cleanup.service --output=cat --no-pager
 touch /run/power-off
