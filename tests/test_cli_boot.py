@@ -196,6 +196,8 @@ ALWAYS = {
     "requested-packages": list,
     "requested-local-packages": list,
     "requested-base-removals": list,
+    "requested-base-remote-replacements": dict,
+    "base-remote-replacements": dict,
     "requested-base-local-replacements": list,
     "packages": list,
     "base-removals": list,
