@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from layer.errors import LayerError
 from layer.model import BootPlan, Deployment, NewDeployment
@@ -91,8 +92,12 @@ def rollback(
             overlay=overlay,
         )
         return BootPlan((new, *_finished(deployments)), staged)
-    others = [d for d in _finished(deployments) if d is not target]
-    return BootPlan((target, *others), staged)
+    return replace(first(deployments, target), dropped=staged)
+
+
+def first(deployments: Sequence[Deployment], default: Deployment) -> BootPlan:
+    """One of the deployments as default, the others in their order behind it."""
+    return BootPlan((default, *(d for d in _finished(deployments) if d is not default)))
 
 
 def at(deployments: Sequence[Deployment], index: int) -> Deployment:

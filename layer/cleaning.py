@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from layer import bootplan
+from layer import booting, bootplan
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -27,7 +27,7 @@ def trim(host: Host) -> None:
         return
     plan = bootplan.trimmed(present, host.stateroot, keep)
     if plan.deployments != present:
-        host.write(plan)
+        booting.write(host, plan)
 
 
 def clean_up(host: Host) -> int:

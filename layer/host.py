@@ -18,7 +18,7 @@ from layer.errors import InvalidInput, LayerError, NotFound
 from layer.foresight import audits_of
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
-from layer.model import BootPlan, Commit, Deployment, NearTree, PackageHeader, Repository, Tree
+from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Tree
 from layer.origin import Origin, parse_origin
 from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
@@ -49,6 +49,7 @@ class Options:
     of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
     `command` are the words of the command line, for the history.
     `lock_finalization`: what is staged stays so at shutdown.
+    `once`: what is deployed is tried for one boot.
     """
 
     stateroot: str | None = None
@@ -61,6 +62,7 @@ class Options:
     cache_only: bool = False
     command: tuple[str, ...] = ()
     lock_finalization: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +128,8 @@ class Host:
             deployments=tuple(self._state(deployment) for deployment in present),
             lost=staged.find_lost(self.sysroot.path, self.sysroot.var(self.stateroot), present),
             is_locked=self.sysroot.is_finalization_locked,
+            is_once=staged.is_once(self.sysroot.var(self.stateroot)),
         )
-
-    def write(self, plan: BootPlan) -> tuple[Deployment, ...]:
-        """Makes a plan so, and remembers what was only staged; see `Sysroot.write`."""
-        written = self.sysroot.write(plan, lock_finalization=self.options.lock_finalization)
-        var = self.sysroot.var(self.stateroot)
-        try:
-            if written[0].is_staged:
-                staged.remember(var, written[0])
-            else:
-                staged.forget(var)
-        except OSError as error:
-            self.reporter.note(f"a failure at shutdown will not be reported: {error}")
-        return written
 
     def repositories(self) -> tuple[Repository, ...]:
         """The enabled repositories of the machine's /etc and of the caller's directories."""
@@ -178,10 +168,6 @@ class Host:
         """The trigger files that somebody has changed in the /etc that the next tree takes over."""
         merge = self._merge_source()
         return read_local(merge.path) if merge else {}
-
-    def forget_lost(self) -> None:
-        """No longer reports what was staged and did not come to be."""
-        staged.forget(self.sysroot.var(self.stateroot))
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

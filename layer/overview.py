@@ -37,6 +37,8 @@ def _warnings(machine: MachineState) -> Iterator[str]:
             "  `journalctl -b -1 -u ostree-finalize-staged.service` may tell more.\n"
             "  Make the change again, or forget it with `layer cleanup -p`."
         )
+    if machine.is_once:
+        yield "Note: what is staged is tried for one boot; what runs now comes back after it."
     if machine.is_locked:
         yield (
             "Warning: finalization is locked, a reboot brings what runs now\n"

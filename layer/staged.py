@@ -2,7 +2,7 @@
 
 libostree keeps what is staged in /run alone. A finalization that failed, or a shutdown that was
 none, leaves the machine on what ran before without a word, so a record in /var says what was to
-come: `lib/layer/staged.json` (docs/formats.md).
+come. Another one says what is to come back after one boot (docs/formats.md).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from layer.status import Lost
 
 SCHEMA = 1
 _RECORD = "lib/layer/staged.json"
+_RETURN = "lib/layer/return.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # libostree's own words on a finalization that failed, until ostree-boot-complete.service has
 # put them into the journal.
@@ -27,7 +28,7 @@ _STAMP = "boot/ostree/finalize-failure.stamp"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A deployment that was staged, and during which boot."""
+    """A deployment that a record names, and during which boot it was written."""
 
     checksum: str
     serial: int
@@ -36,7 +37,65 @@ class Staged:
 
 def remember(var: Path, deployment: Deployment) -> None:
     """Writes the record in one step."""
-    path = var / _RECORD
+    _write(var / _RECORD, deployment)
+
+
+def forget(var: Path) -> None:
+    """Removes the record, if there is one."""
+    with suppress(FileNotFoundError):
+        (var / _RECORD).unlink()
+
+
+def is_settled(var: Path, deployments: Sequence[Deployment]) -> bool:
+    """Whether the record has done its duty: what it tells of has been finalized."""
+    record = _read(var / _RECORD)
+    return record is not None and any(_is(d, record) for d in deployments)
+
+
+def find_lost(sysroot: Path, var: Path, deployments: Sequence[Deployment]) -> Lost | None:
+    """What was staged in an earlier boot and is not there; whoever wrote it, if it has failed."""
+    reason = ""
+    with suppress(OSError):
+        reason = (sysroot / _STAMP).read_text(errors="replace").strip()
+    record = _read(var / _RECORD)
+    if record is not None and record.boot != _boot() and not is_settled(var, deployments):
+        return Lost(record.checksum, reason)
+    return Lost("", reason) if reason else None
+
+
+def promise_return(var: Path, back: Deployment) -> None:
+    """Has the next boot make `back` the default again: what comes is tried for one boot."""
+    _write(var / _RETURN, back)
+
+
+def cancel_return(var: Path) -> None:
+    """What comes stays."""
+    with suppress(FileNotFoundError):
+        (var / _RETURN).unlink()
+
+
+def is_once(var: Path) -> bool:
+    """Whether what is staged now is tried for one boot."""
+    record = _read(var / _RETURN)
+    return record is not None and record.boot == _boot()
+
+
+def due_return(var: Path, deployments: Sequence[Deployment]) -> Deployment | None:
+    """The deployment that is to be the default again, since another has had its boot."""
+    record = _read(var / _RETURN)
+    if record is None or record.boot == _boot():
+        return None
+    back = next((d for d in deployments if _is(d, record)), None)
+    is_tried = bool(deployments) and deployments[0].is_booted and deployments[0] is not back
+    return back if is_tried else None
+
+
+def _is(deployment: Deployment, record: Staged) -> bool:
+    names = (deployment.checksum, deployment.serial)
+    return not deployment.is_staged and names == (record.checksum, record.serial)
+
+
+def _write(path: Path, deployment: Deployment) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     record = {
         "schema": SCHEMA,
@@ -52,36 +111,10 @@ def remember(var: Path, deployment: Deployment) -> None:
     new.replace(path)
 
 
-def forget(var: Path) -> None:
-    """Removes the record, if there is one."""
-    with suppress(FileNotFoundError):
-        (var / _RECORD).unlink()
-
-
-def is_settled(var: Path, deployments: Sequence[Deployment]) -> bool:
-    """Whether the record has done its duty: what it tells of has been finalized."""
-    record = _read(var)
-    return record is not None and any(
-        not d.is_staged and (d.checksum, d.serial) == (record.checksum, record.serial)
-        for d in deployments
-    )
-
-
-def find_lost(sysroot: Path, var: Path, deployments: Sequence[Deployment]) -> Lost | None:
-    """What was staged in an earlier boot and is not there; whoever wrote it, if it has failed."""
-    reason = ""
-    with suppress(OSError):
-        reason = (sysroot / _STAMP).read_text(errors="replace").strip()
-    record = _read(var)
-    if record is not None and record.boot != _boot() and not is_settled(var, deployments):
-        return Lost(record.checksum, reason)
-    return Lost("", reason) if reason else None
-
-
-def _read(var: Path) -> Staged | None:
+def _read(path: Path) -> Staged | None:
     """The record; None where there is none, or one that a newer version wrote or nobody did."""
     try:
-        values = json.loads((var / _RECORD).read_bytes())
+        values = json.loads(path.read_bytes())
         if values["schema"] != SCHEMA:
             return None
         return Staged(str(values["checksum"]), int(values["serial"]), str(values["boot"]))

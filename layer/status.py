@@ -95,12 +95,13 @@ class MachineState:
     """All deployments in the order of the boot menu, and what needs attention.
 
     `lost` was staged and did not come to be. `is_locked`: what is staged is not finalized at
-    shutdown.
+    shutdown. `is_once`: it is tried for one boot.
     """
 
     deployments: tuple[DeploymentState, ...]
     lost: Lost | None = None
     is_locked: bool = False
+    is_once: bool = False
 
     @property
     def has_pending(self) -> bool:

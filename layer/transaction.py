@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from layer import bootplan, pipeline
+from layer import booting, bootplan, pipeline
 from layer.accounts import read_numbers
 from layer.audit.verdict import Audit
 from layer.change import Change, Leftover
@@ -134,7 +134,7 @@ def apply(host: Host, change: Change) -> Deployment:
             overlay=change.overlay,
         )
         plan = bootplan.deploy(deployments, new, host.settings().keep)
-        deployed = host.write(plan)[0]
+        deployed = booting.write(host, plan)[0]
     if change.base != change.previous_base and change.after.base.remote:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:

@@ -27,6 +27,7 @@ class Booted:
         self._sysroot = "--ro-bind" if is_readonly else "--bind"
         self.machine = machine
         self._folder = folder
+        self._programs: list[Path] = []
         self._repos = folder / "repos"
         self._repos.mkdir(parents=True)
         write_repo_file(self._repos, "tiny", f"file://{_HOST}{machine.world.packages}")
@@ -86,11 +87,16 @@ class Booted:
             *("--bind", deployment.path, "/", "--ro-bind", "/usr", "/usr"),
             *(self._sysroot, root, "/sysroot", "--bind", root / "boot", "/boot"),
             *("--bind", var, "/var", "--bind", self._run, "/run", "--ro-bind", "/", _HOST),
+            *(
+                word
+                for own in self._programs
+                for word in ("--ro-bind", own, f"/usr/bin/{own.name}")
+            ),
             *("--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),
             *("--ro-bind", self._folder / "boot_id", "/proc/sys/kernel/random/boot_id"),
             *("--cap-add", "ALL", "--unshare-pid", "--clearenv"),
             *("--setenv", "PYTHONPATH", ":".join(f"{_HOST}{path}" for path in paths)),
-            *("--setenv", "PATH", f"{_HOST}{self._folder}/bin:/usr/bin:/usr/sbin"),
+            *("--setenv", "PATH", "/usr/bin:/usr/sbin"),
             *("--setenv", "LC_ALL", "C.UTF-8"),
         ]
         done = subprocess.run(
@@ -105,8 +111,9 @@ class Booted:
         return done
 
     def program(self, name: str, script: str) -> None:
-        """Puts a program of the test's before the machine's own."""
+        """Puts a program of the test's in place of the machine's own in /usr/bin."""
         folder = self._folder / "bin"
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
+        self._programs.append(folder / name)

@@ -98,6 +98,7 @@ ROWS = {
     ),
     "whole": (
         "host",
+        "booting",
         "transaction",
         "fitting",
         "recording",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.booted import Booted
-from tests.world import STATEROOT, Machine, World, base_packages, ostree, remove
+from tests.world import REF, STATEROOT, Machine, World, base_packages, ostree, remove
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_what_was_finalized_and_is_gone_since_is_not_missed(booted: Booted) -> N
 
 def test_a_record_of_a_newer_version_is_left_alone(booted: Booted) -> None:
     folder = booted.machine.path / "ostree/deploy" / STATEROOT / "var/lib/layer"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for text in ('{"schema": 2}', "[]", "{", '{"schema": 1, "checksum": 3}'):
         (folder / "staged.json").write_text(text)
         booted.layer("status")
@@ -204,3 +205,100 @@ def test_a_pending_deployment_is_exit_77_where_asked_for(booted: Booted) -> None
     install(booted, "web")
     booted.layer("status", "--pending-exit-77", status=77)
     assert "Packages: web-1-1.x86_64" in booted.layer("status", "-v").stdout
+
+
+# --- tried for one boot ---
+
+
+def test_a_deployment_is_tried_for_one_boot(own_world: World, tmp_path: Path) -> None:
+    booted = Booted(own_world.machine(tmp_path / "machine"), tmp_path / "booted")
+    own_world.publish(*base_packages("2"))
+    newer = own_world.compose()
+    old = booted.deployment
+    booted.layer("deploy", "-y", "--once", "2", repositories=True)
+    assert "tried for one boot" in booted.layer("status").stdout
+    assert booted.layer("boot-complete").stdout == ""  # not in the boot that queued it
+    booted.reboot()
+    assert booted.deployment.checksum == newer.checksum
+    assert booted.layer("boot-complete").stdout == (
+        f"This boot was a try: {old.checksum} is the default again.\n"
+    )
+    assert booted.layer("boot-complete").stdout == ""
+    booted.reboot()
+    assert booted.deployment == replace(old, index=0, kernel_arguments=old.kernel_arguments)
+    assert [d["checksum"] for d in listed(booted)] == [old.checksum, newer.checksum]
+    remove([tmp_path / "machine"])
+
+
+def test_what_was_tried_can_be_kept(own_world: World, tmp_path: Path) -> None:
+    booted = Booted(own_world.machine(tmp_path / "machine"), tmp_path / "booted")
+    own_world.publish(*base_packages("2"))
+    newer = own_world.compose()
+    booted.layer("deploy", "-y", "--once", "2", repositories=True)
+    booted.reboot()
+    booted.layer("boot-complete")
+    booted.layer("rollback", "-y")  # to what runs
+    booted.reboot()
+    assert booted.deployment.checksum == newer.checksum
+    remove([tmp_path / "machine"])
+
+
+def test_another_change_takes_the_place_of_a_try(own_world: World, tmp_path: Path) -> None:
+    booted = Booted(own_world.machine(tmp_path / "machine"), tmp_path / "booted")
+    own_world.publish(*base_packages("2"))
+    own_world.compose()
+    booted.layer("deploy", "-y", "--once", "2", repositories=True)
+    install(booted, "web")
+    booted.reboot()
+    assert booted.layer("boot-complete").stdout == ""
+    assert booted.machine.layered() == ["web"]
+    remove([tmp_path / "machine"])
+
+
+@pytest.mark.parametrize("option", ["--once", "--lock-finalization", "--reboot"])
+def test_what_needs_a_shutdown_is_refused_where_nothing_runs(machine: Machine, option: str) -> None:
+    before = machine.host().sysroot.deployments()
+    done = machine.layer("deploy", "-y", option, "--install", "web", "1", status=1)
+    assert f"error: {option}: {machine.path} is not what this machine runs" in done.stderr
+    assert machine.host().sysroot.deployments() == before
+
+
+# --- update agents ---
+
+
+def test_what_is_locked_waits_for_finalize_deployment(own_world: World, tmp_path: Path) -> None:
+    booted = Booted(own_world.machine(tmp_path / "machine"), tmp_path / "booted")
+    booted.program("systemctl", 'echo "$@" >> /run/systemctl')
+    own_world.publish(*base_packages("2"))
+    newer = own_world.compose()
+    nothing = booted.layer("finalize-deployment", "--allow-missing-checksum", status=1)
+    assert nothing.stderr.startswith("error: nothing is staged\n")
+    booted.layer("upgrade", "-y", "--lock-finalization", repositories=True)
+    assert "finalization is locked" in booted.layer("status").stdout
+    assert "Not finalizing" in booted.shut_down() or booted.deployments()[0].is_booted is False
+    assert len(booted.deployments()) == 1
+    wrong = booted.layer("finalize-deployment", "0" * 64, status=1)
+    assert wrong.stderr == f"error: what is staged is {newer.checksum}, not {'0' * 64}\n"
+    assert "which commit" in booted.layer("finalize-deployment", status=1).stderr
+    assert booted.run("cat", "/run/systemctl", status=1).stdout == ""
+    booted.layer("finalize-deployment", newer.checksum)
+    assert booted.run("cat", "/run/systemctl").stdout == "reboot\n"
+    booted.reboot()
+    assert booted.deployment.checksum == newer.checksum
+    remove([tmp_path / "machine"])
+
+
+def test_a_later_change_is_not_locked(booted: Booted) -> None:
+    booted.program("systemctl", 'echo "$@" >> /run/systemctl')
+    booted.layer(
+        "rebase", "-y", "--lock-finalization", "--install", "web", f"tiny:{REF}", repositories=True
+    )
+    assert json.loads(booted.layer("status", "--json").stdout)["finalization-locked"] is True
+    install(booted, "suid")
+    assert json.loads(booted.layer("status", "--json").stdout)["finalization-locked"] is False
+    checksum = listed(booted)[0]["checksum"]
+    refused = booted.layer("finalize-deployment", checksum, status=1)
+    assert refused.stderr.startswith("error: finalization of what is staged is not locked\n")
+    booted.layer("finalize-deployment", checksum, "--allow-unlocked")
+    booted.reboot()
+    assert booted.machine.layered() == ["suid", "web"]

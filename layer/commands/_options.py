@@ -26,6 +26,8 @@ _ACCEPT = "accept_unscripted"
 _CACHE_ONLY = "cache_only"
 # What `carry_out` does beside the change, by these keys of click's context.
 _REBOOT = "layer.reboot"
+_LOCK = "lock_finalization"
+_ONCE = "once"
 _DOWNLOAD_ONLY = "layer.download-only"
 
 Decorated = Callable[..., Any]
@@ -78,6 +80,8 @@ def opening_options(function: Decorated) -> Decorated:
             accept_unscripted=rest.pop(_ACCEPT, ()),
             cache_only=rest.pop(_CACHE_ONLY, False),
             command=tuple(sys.argv[1:]),
+            lock_finalization=rest.pop(_LOCK, False),
+            once=rest.pop(_ONCE, False),
         )
         return function(opened=functools.partial(open_host, sysroot, options, Narrator()), **rest)
 
@@ -134,6 +138,20 @@ def network_options(function: Decorated) -> Decorated:
     )(cache_only_option(function))
 
 
+def lock_option(function: Decorated) -> Decorated:
+    """--lock-finalization, for `sysroot_options`, which stands below it."""
+    return click.option(
+        "--lock-finalization",
+        is_flag=True,
+        hidden=True,  # of update agents: a section of the page
+    )(function)
+
+
+def once_option(function: Decorated) -> Decorated:
+    """--once, for `sysroot_options`, which stands below it."""
+    return click.option("--once", is_flag=True, help="Try it for one boot.")(function)
+
+
 def reboot_option(function: Decorated) -> Decorated:
     """--reboot, which `rebooting` and `carry_out` heed."""
     return click.option(
@@ -150,17 +168,12 @@ def reboot_option(function: Decorated) -> Decorated:
 def rebooting(host: Host) -> Iterator[None]:
     """Reboots after what is inside has succeeded, where --reboot was said.
 
-    LayerError beforehand where a reboot would not lead into the sysroot.
+    LayerError beforehand where a reboot or a shutdown would not lead into the sysroot.
     """
-    is_wanted = _is_wanted(_REBOOT)
-    if is_wanted and not host.sysroot.is_booted:
-        raise LayerError(
-            f"--reboot: {host.sysroot.path} is not what this machine runs; nothing has changed",
-            "leave out --reboot",
-        )
+    _require_shutdown(host)
     yield
     click.echo(REBOOT)
-    if is_wanted:
+    if _is_wanted(_REBOOT):
         from layer.sandbox.machine import reboot
 
         reboot()
@@ -203,6 +216,7 @@ def carry_out(
     """
     from layer import leftovers, render, transaction
 
+    _require_shutdown(host)
     if dry_run:
         plan = decide()
         click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
@@ -245,6 +259,19 @@ def confirm(*, assumeyes: bool) -> None:
 def download_only() -> None:
     """As if --download-only had been said."""
     click.get_current_context().meta[_DOWNLOAD_ONLY] = True
+
+
+def _require_shutdown(host: Host) -> None:
+    """LayerError where an option speaks of a shutdown that would not lead into the sysroot."""
+    from layer.booting import require_booted
+
+    for option, is_given in (
+        ("--reboot", _is_wanted(_REBOOT)),
+        ("--lock-finalization", host.options.lock_finalization),
+        ("--once", host.options.once),
+    ):
+        if is_given:
+            require_booted(host, option)
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:

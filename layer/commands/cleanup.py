@@ -24,20 +24,20 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
 
     At least one of -b, -m, -p, -r is wanted.
     """
-    from layer import bootplan, cleaning
+    from layer import booting, bootplan, cleaning
 
     if not (base or repomd or pending or rollback):
         raise click.UsageError("say what: -b, -m, -p or -r")
     with host.locked():
         if pending or rollback:
             if pending:
-                host.forget_lost()
+                booting.forget_lost(host)
             present = host.sysroot.deployments()
             plan = bootplan.without(present, host.stateroot, pending=pending, rollback=rollback)
             if plan.deployments == present:
                 click.echo("Deployments unchanged.")
             else:
-                host.write(plan)
+                booting.write(host, plan)
         if base:
             cleaning.trim(host)
         if repomd:

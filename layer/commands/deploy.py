@@ -10,7 +10,9 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
+    lock_option,
     network_options,
+    once_option,
     repository_options,
     skip_option,
     sysroot_options,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 @skip_option
 @change_options
 @network_options
+@lock_option
+@once_option
 @consent_options
 @repository_options
 @sysroot_options

@@ -23,7 +23,7 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
 
     The present one stays beside it.
     """
-    from layer import render, verbs
+    from layer import booting, render, verbs
     from layer.recording import record_order
 
     if dry_run:
@@ -33,4 +33,4 @@ def command(host: Host, dry_run: bool, assumeyes: bool, keep_etc: bool) -> None:
         plan, edits = verbs.rollback(host, keep_etc=keep_etc)
         click.echo(render.rollback(plan, edits, keep_etc=keep_etc))
         confirm(assumeyes=assumeyes)
-        record_order(host, host.write(plan)[0])
+        record_order(host, booting.write(host, plan)[0])
