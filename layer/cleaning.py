@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from layer import booting, bootplan
+from layer import booting, bootplan, downloads
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -17,6 +17,11 @@ from layer.model import Deployment, LockedPackage
 def forget_metadata(host: Host) -> None:
     """Removes cached repository metadata and packages that were fetched and not imported."""
     shutil.rmtree(host.cache, ignore_errors=True)
+
+
+def forget_downloads(host: Host) -> None:
+    """Lets the next clean-up take what was downloaded and is not deployed."""
+    downloads.forget(host)
 
 
 def trim(host: Host) -> None:
@@ -34,9 +39,9 @@ def clean_up(host: Host) -> int:
     """Removes refs, then checkouts, boot files and objects, that no deployment needs.
 
     Returns how many refs went. Bases, derived commits, packages and trigger
-    outputs of every deployment stay.
+    outputs of every deployment stay, and what was downloaded for the next one.
     """
-    needed = set(_needed_refs(host))
+    needed = {*_needed_refs(host), *downloads.needed_refs(host)}
     stale = [ref for ref in host.store.refs("layer") if ref not in needed]
     with host.store.transaction():
         for ref in stale:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from layer import booting, bootplan, pipeline
+from layer import booting, bootplan, downloads, pipeline
 from layer.accounts import read_numbers
 from layer.audit.verdict import Audit
 from layer.change import Change, Leftover
@@ -139,6 +139,7 @@ def apply(host: Host, change: Change) -> Deployment:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:
         path.unlink(missing_ok=True)
+    downloads.settle(host, change)
     record_change(host, change, deployed)
     return deployed
 
@@ -146,13 +147,15 @@ def apply(host: Host, change: Change) -> Deployment:
 def download(host: Host, change: Change) -> None:
     """Fetches and imports all that the change takes, so that it can be made without a network.
 
-    As `apply`, with the lock held since `prepare`; what boots stays as it is.
+    As `apply`, with the lock held since `prepare`; what boots stays as it is. No clean-up takes
+    it until it is deployed, or something else downloaded.
     """
     require_root()
     with _refs_kept_on_failure(host):
         files = _import(host, change)
         with host.store.transaction():
             host.store.set_ref(f"layer/base/{change.base.checksum}", change.base.checksum)
+            downloads.remember(host, change)
     if not change.after.override_commit and change.after.base.remote:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:

@@ -107,6 +107,7 @@ ROWS = {
         "overriding",
         "updates",
         "verbs",
+        "downloads",
         "cleaning",
         "trying",
         "compose",

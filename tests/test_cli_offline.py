@@ -10,6 +10,7 @@ import pytest
 
 from layer import verbs
 from layer.errors import LayerError
+from layer.importer import find_package
 from layer.sandbox import process
 from layer.sandbox.machine import reboot
 from layer.store.remote import add_remote
@@ -23,6 +24,7 @@ from tests.world import (
     Machine,
     World,
     base_packages,
+    ostree,
     remove,
     served,
     write_repo_file,
@@ -102,6 +104,65 @@ def test_a_version_is_downloaded_and_deployed_later(online: tuple[Machine, list[
     asked.clear()
     do(machine, "deploy", "-y", "-C", "2")
     assert (asked, first(machine)["version"]) == ([], "2")
+
+
+# --- what was downloaded outlives a clean-up ---
+
+
+def kept(machine: Machine) -> list[str]:
+    """The names of the packages in the store, and how many bases are."""
+    refs = machine.host().store.refs("layer")
+    packages = [find_package(machine.host().store, ref[10:]) for ref in refs if "/pkg/" in ref]
+    bases = sum(ref.startswith("layer/base/") for ref in refs)
+    return [*sorted(str(p.nevra) for p in packages if p is not None), f"{bases} bases"]
+
+
+def test_no_cleanup_takes_what_was_downloaded(online: tuple[Machine, list[str]]) -> None:
+    machine, asked = online
+    do(machine, "install", "-y", "web")
+    move_on(machine.world)
+    do(machine, "upgrade", "-y", "--download-only")
+    do(machine, "cleanup", "-b")
+    do(machine, "install", "-y", "suid")  # on the base that the upgrade is to replace
+    do(machine, "cleanup", "-b")
+    assert kept(machine) == ["suid-1-1.x86_64", "web-1-1.x86_64", "web-2-1.x86_64", "2 bases"]
+    ostree("fsck", f"--repo={machine.path}/ostree/repo", "--quiet")
+    asked.clear()
+    do(machine, "upgrade", "-y", "-C")
+    assert asked == []
+    assert machine.host().store.refs("layer/download") == {}
+    do(machine, "cleanup", "-rb")
+    assert kept(machine) == ["suid-1-1.x86_64", "web-2-1.x86_64", "1 bases"]
+
+
+def test_a_download_takes_the_place_of_the_one_before(online: tuple[Machine, list[str]]) -> None:
+    machine, _ = online
+    do(machine, "install", "-y", "--download-only", "web")
+    do(machine, "install", "-y", "--download-only", "apple")
+    do(machine, "cleanup", "-b")
+    assert kept(machine) == ["apple-1-1.x86_64", "libseed-1-1.x86_64", "1 bases"]
+    do(machine, "install", "-y", "suid")  # the base is what was downloaded: that is over
+    do(machine, "cleanup", "-b")
+    assert kept(machine) == ["suid-1-1.x86_64", "1 bases"]
+
+
+def test_what_was_downloaded_is_given_up_where_asked(online: tuple[Machine, list[str]]) -> None:
+    machine, _ = online
+    do(machine, "install", "-y", "--download-only", "web")
+    do(machine, "cleanup", "-m")
+    assert kept(machine) == ["web-1-1.x86_64", "1 bases"]
+    do(machine, "cleanup", "-b")
+    assert kept(machine) == ["1 bases"]
+
+
+def test_a_failed_download_leaves_the_one_before(online: tuple[Machine, list[str]]) -> None:
+    machine, _ = online
+    do(machine, "install", "-y", "--download-only", "web")
+    for file in machine.world.packages.rglob("apple*.rpm"):
+        file.write_bytes(b"no package")
+    fails(machine, "install", "-y", "--download-only", "apple")
+    do(machine, "cleanup", "-b")
+    assert kept(machine) == ["web-1-1.x86_64", "1 bases"]
 
 
 def test_a_ref_that_was_never_pulled_is_one_error(machine_kept: Machine) -> None:

@@ -258,7 +258,7 @@ def test_another_change_takes_the_place_of_a_try(own_world: World, tmp_path: Pat
 @pytest.mark.parametrize("option", ["--once", "--lock-finalization", "--reboot"])
 def test_what_needs_a_shutdown_is_refused_where_nothing_runs(machine: Machine, option: str) -> None:
     before = machine.host().sysroot.deployments()
-    done = machine.layer("deploy", "-y", option, "--install", "web", "1", status=1)
+    done = machine.layer("deploy", "-y", option, "1", status=1)
     assert f"error: {option}: {machine.path} is not what this machine runs" in done.stderr
     assert machine.host().sysroot.deployments() == before
 

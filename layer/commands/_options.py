@@ -216,7 +216,6 @@ def carry_out(
     """
     from layer import leftovers, render, transaction
 
-    _require_shutdown(host)
     if dry_run:
         plan = decide()
         click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Remove what nothing needs.")
 @click.option("-b", "--base", is_flag=True, help="Checkouts, boot files and objects without a use.")
-@click.option("-m", "--repomd", is_flag=True, help="Cached repository metadata.")
+@click.option(
+    "-m", "--repomd", is_flag=True, help="Cached repository metadata; what was downloaded."
+)
 @click.option("-p", "--pending", is_flag=True, help="The pending deployment.")
 @click.option("-r", "--rollback", is_flag=True, help="The rollback deployment.")
 @repository_options
@@ -42,5 +44,6 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
             cleaning.trim(host)
         if repomd:
             cleaning.forget_metadata(host)
+            cleaning.forget_downloads(host)
         if base or pending or rollback:
             cleaning.clean_up(host)
