@@ -79,6 +79,7 @@ ExecCondition=/bin/sh -c "! grep -qsx {key} /var/lib/layer/boot-triggers"
 {commands}
 ExecStartPost=/bin/sh -c "echo {key} >/var/lib/layer/boot-triggers"
 """
+_GRACE = 10  # seconds between a command's time and its end by force
 # Units of systemd's own do it at every boot.
 _DONE_BY_SYSTEMD = {"tmpfiles": "systemd-tmpfiles-setup.service"}
 
@@ -108,7 +109,7 @@ def add_boot_units(
             links[f"{_UNITS}/sysinit.target.wants/{name}"] = f"../{name}"
     if left:
         name = "layer-triggers.service"
-        texts[f"{_UNITS}/{name}"] = _triggers(left)
+        texts[f"{_UNITS}/{name}"] = _triggers(left, _find(store, tree, "timeout"))
         links[f"{_UNITS}/multi-user.target.wants/{name}"] = f"../{name}"
     editor = TreeEditor(store, write_text(store, tree, texts))
     for path, target in links.items():
@@ -116,12 +117,15 @@ def add_boot_units(
     return editor.write(), (*sorted(texts), *sorted(links))
 
 
-def _triggers(left: Sequence[LeftToBoot]) -> str:
-    lines = [
-        f"ExecStart={'-' if item.may_fail else ''}{' '.join(map(_quoted, command))}"
-        for item in left
-        for command in item.commands
-    ]
+def _triggers(left: Sequence[LeftToBoot], guard: str | None) -> str:
+    """The unit; `guard` is timeout(1), without which only the machine's patience ends a command."""
+    lines = []
+    for item in left:
+        # Not TimeoutStartSec=: what may fail would then take the others with it.
+        bounded = (f"/{guard}", "-k", str(_GRACE), str(item.timeout)) if guard else ()
+        for command in item.commands:
+            words = " ".join(map(_quoted, (*bounded, *command)))
+            lines.append(f"ExecStart={'-' if item.may_fail else ''}{words}")
     key = sha256("\n".join([*(item.key for item in left), *lines]).encode()).hexdigest()
     return _TRIGGERS.format(key=key, commands="\n".join(lines))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import PurePath
 
 from layer import initramfs
 from layer.audit.judge import audit_package, coverage
@@ -12,15 +13,15 @@ from layer.errors import PackageRefused
 from layer.headers import list_packages, writes_to_list
 from layer.layout import Placement, place, tmpfiles_path
 from layer.lock import DEFAULTS, TreeOptions
-from layer.model import Commit, PackageHeader, TreeDiff
+from layer.model import Commit, PackageHeader, Tree, TreeDiff
 from layer.packages import PackageDiff, diff
 from layer.paths import tree_paths
 from layer.rpmfile.version import compare_versions
 from layer.store.contract import ObjectStore
-from layer.store.trees import lookup
+from layer.store.trees import files_of, lookup
 from layer.trigger_set import is_trigger_file
 from layer.triggers.format import Trigger
-from layer.triggers.match import Firing, fires
+from layer.triggers.match import Firing, fires, with_existing
 
 
 def placements_of(
@@ -84,7 +85,28 @@ def firings(
         removed=tuple(sorted(set(gone) - set(paths))),
     )
     found = ((trigger, fires(trigger, diff)) for trigger in triggers)
-    return tuple((trigger, firing) for trigger, firing in found if firing is not None)
+    brought = {*paths, *(str(parent) for path in paths for parent in PurePath(path).parents)}
+
+    def is_there(path: str) -> bool:
+        return path in brought or _remains(store, base, path, gone)
+
+    due = (
+        (trigger, with_existing(trigger, firing, is_there))
+        for trigger, firing in found
+        if firing is not None
+    )
+    return tuple((trigger, firing) for trigger, firing in due if firing.matches)
+
+
+def _remains(store: ObjectStore, base: Commit, path: str, gone: Collection[str]) -> bool:
+    """Whether the base keeps a path, a directory for what is left in it."""
+    there = lookup(store, base.root, path)
+    if not isinstance(there, Tree):
+        return there is not None and path not in gone
+    if not any(g.startswith(f"{path}/") for g in gone):
+        return True
+    away = set(gone)
+    return any(f"{path}/{name}" not in away for name, _ in files_of(store, there))
 
 
 def bringing(headers: Sequence[PackageHeader], placements: Sequence[Placement]) -> tuple[str, ...]:

@@ -310,11 +310,15 @@ class TriggerRun:
 
 @dataclass(frozen=True, slots=True)
 class LeftToBoot:
-    """What a trigger is to do on the machine that boots the tree, once for each `key`."""
+    """What a trigger is to do on the machine that boots the tree, once for each `key`.
+
+    `timeout` is for each command, in seconds.
+    """
 
     trigger: str
     key: str
     commands: tuple[tuple[str, ...], ...]
+    timeout: int
     may_fail: bool = False
 
 

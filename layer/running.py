@@ -27,8 +27,15 @@ from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, diff, empty_tree, files_of, lookup
 from layer.trigger_inputs import Moment, Program, find_program, key_of
 from layer.triggers.format import Trigger
-from layer.triggers.globs import bind
-from layer.triggers.match import Demand, Firing, Job, fires_on_demand, jobs, on_demand
+from layer.triggers.match import (
+    Demand,
+    Firing,
+    Job,
+    fires_on_demand,
+    jobs,
+    on_demand,
+    with_existing,
+)
 
 __all__ = ["SandboxOptions", "TriggerOutcome", "run_triggers"]
 
@@ -122,7 +129,8 @@ class Task:
             return ()
         may_fail = self.trigger.on_failure == "warn"
         commands = tuple((*_environment(command), *command.argv) for command in self.commands)
-        return (LeftToBoot(self.trigger.name, self.key, commands, may_fail),)
+        timeout = self.trigger.timeout
+        return (LeftToBoot(self.trigger.name, self.key, commands, timeout, may_fail),)
 
     @property
     def ref(self) -> str:
@@ -164,15 +172,10 @@ def jobs_in(
     store: ObjectStore, tree: Tree, trigger: Trigger, firing: Firing | None
 ) -> tuple[Job, ...]:
     """What there is to run where all of `match.exists` is there."""
-    matches = tuple(
-        (path, binding)
-        for path, binding in (firing.matches if firing else ())
-        if all(
-            lookup(store, tree, bind(glob, dict(binding)).prefix) is not None
-            for glob in trigger.exists
-        )
-    )
-    return jobs(trigger, Firing(matches)) if matches else ()
+    if firing is None:
+        return ()
+    due = with_existing(trigger, firing, lambda path: lookup(store, tree, path) is not None)
+    return jobs(trigger, due) if due.matches else ()
 
 
 def _carry_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from layer.model import TreeDiff
@@ -72,6 +72,17 @@ def on_demand(trigger: Trigger, job: Job, demand: Demand | None) -> Job:
     if demand is None or demand.trigger != trigger.name:
         return job
     return replace(job, commands=tuple((*c, *demand.arguments) for c in job.commands))
+
+
+def with_existing(trigger: Trigger, firing: Firing, is_there: Callable[[str], bool]) -> Firing:
+    """What is left of a firing where all of `match.exists` is to be there."""
+    return Firing(
+        tuple(
+            (path, binding)
+            for path, binding in firing.matches
+            if all(is_there(bind(glob, dict(binding)).prefix) for glob in trigger.exists)
+        )
+    )
 
 
 def is_excluded(trigger: Trigger, path: str) -> bool:
