@@ -9,12 +9,12 @@ from layer.conflicts import check_conflicts
 from layer.early_files import overlay_initrd
 from layer.host import Host
 from layer.initramfs import check_arguments
-from layer.kernels import bring_modules, check_kernels
+from layer.kernels import check_kernels, touch_modules
 from layer.layout import Placement
 from layer.lock import TreeOptions
 from layer.model import Commit, Nevra, Package, PackageHeader, Tree
 from layer.origin import Origin
-from layer.space import check_boot, check_repository
+from layer.space import check_boot, check_entries, check_kernel, check_repository
 from layer.store.files import read_text
 
 MACHINE_ID = "usr/etc/machine-id"
@@ -44,8 +44,13 @@ def check_change(
         )
     repository = host.sysroot.store
     check_repository(to_fetch, repository.path, host.cache, reserved=repository.reserved_space)
-    if not (options.regenerate_initramfs or bring_modules([place for _, place in packages])):
-        check_room_to_boot(host, base.root)  # else it is known when the tree is there
+    placements = [place for _, place in packages]
+    if options.regenerate_initramfs or touch_modules(placements, gone):
+        # What the initramfs takes is known when the tree is there.
+        boot, deployments = host.sysroot.path / "boot", host.sysroot.deployments()
+        check_kernel(host.store, placements, boot, host.stateroot, deployments)
+    else:
+        check_room_to_boot(host, base.root)
 
 
 def tracked_files(host: Host, after: Origin) -> bytes:
@@ -59,3 +64,9 @@ def check_room_to_boot(host: Host, tree: Tree, overlay: bytes = b"") -> None:
     sysroot = host.sysroot
     boot, deployments = sysroot.path / "boot", sysroot.deployments()
     check_boot(host.store, tree, boot, host.stateroot, deployments, overlay=len(overlay))
+
+
+def check_room_to_reorder(host: Host) -> None:
+    """StoreError where /boot has no room for entries in another order."""
+    sysroot = host.sysroot
+    check_entries(sysroot.path / "boot", host.stateroot, sysroot.deployments())

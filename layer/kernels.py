@@ -67,18 +67,19 @@ def check_kernels(
     )
 
 
-def bring_modules(placements: Sequence[Placement]) -> bool:
-    """Whether packages have any file for a kernel, so that /boot may get others than the base's."""
-    return any(f.path.startswith(f"{MODULES}/") for p in placements for f in p.files)
+def touch_modules(placements: Sequence[Placement], gone: Collection[str] = ()) -> bool:
+    """Whether any file for a kernel comes or goes, so that /boot may get others than the base's."""
+    paths = (*gone, *(file.path for placement in placements for file in placement.files))
+    return any(path.startswith(f"{MODULES}/") for path in paths)
 
 
 def check_bootable(store: ObjectStore, base: Commit, tree: Tree) -> dict[str, str | bool]:
     """What a derived commit says of its kernel; PackageRefused where it would not boot.
 
-    The base's own kernel is as the base says.
+    The base's own kernel is as the base says; one of the same version may have come in its place.
     """
     kernels = kernels_of(store, tree)
-    if kernels == kernels_of(store, base.root):
+    if _is_as_in(store, base.root, tree, kernels):
         return {k: base.metadata[k] for k in _BOOT_KEYS if k in base.metadata}
     if len(kernels) > 1:
         raise PackageRefused(f"the tree has several kernels: {', '.join(kernels)}")
@@ -90,6 +91,16 @@ def check_bootable(store: ObjectStore, base: Commit, tree: Tree) -> dict[str, st
                 f"/{initramfs_path(version)}",
             )
     return boot_metadata(kernels)
+
+
+def _is_as_in(store: ObjectStore, base: Tree, tree: Tree, kernels: Sequence[str]) -> bool:
+    """Whether the kernels are the base's, with an initramfs where it has one."""
+    images = [initramfs_path(version) for version in kernels]
+    return kernels == kernels_of(store, base) and all(
+        lookup(store, tree, path) is not None
+        for path in images
+        if lookup(store, base, path) is not None
+    )
 
 
 def boot_metadata(kernels: Sequence[str]) -> dict[str, str | bool]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from layer import bootplan
 from layer.errors import LayerError, StoreError
 from layer.kernels import MODULES, initramfs_path, kernel_path, kernels_of
+from layer.layout import Placement
 from layer.model import Deployment, Package, Tree
 from layer.render import size
 from layer.store.contract import ObjectStore
@@ -62,20 +63,43 @@ def check_boot(
     bytes of what is appended to the initramfs. Where /boot is no filesystem of its own, what is
     there is linked, and takes nothing.
     """
-    if not boot.is_dir() or boot.stat().st_dev == (boot.parent / "ostree").stat().st_dev:
+    if _is_linked(boot):
         return
     block = os.statvfs(boot).f_frsize
-    entries = (len(deployments) + 1 + _LINES) * block
     needed = _new_files(store, tree, boot, stateroot, deployments, block) + _rounded(overlay, block)
-    free = _free(boot)
-    if needed + entries <= free:
-        return
     version = ", ".join(kernels_of(store, tree))
     what = f"the kernel {version} with its initramfs takes" if needed else "the boot entries take"
-    raise StoreError(
-        f"/boot has {size(free)} free, and {what} {size(needed + entries)}",
-        _hint(boot, stateroot, deployments, needed + entries - free),
-    )
+    _require(boot, stateroot, deployments, needed, what, more_entries=1)
+
+
+def check_kernel(
+    store: ObjectStore,
+    placements: Sequence[Placement],
+    boot: Path,
+    stateroot: str,
+    deployments: Sequence[Deployment],
+) -> None:
+    """StoreError where a kernel that packages bring has no room in /boot, as headers tell it.
+
+    What its initramfs takes is known when the tree is there, see `check_boot`.
+    """
+    if _is_linked(boot):
+        return
+    block = os.statvfs(boot).f_frsize
+    trees = [store.read_commit(d.checksum).root for d in deployments if d.stateroot == stateroot]
+    for file in (file for placement in placements for file in placement.files):
+        version = file.path.removeprefix(f"{MODULES}/").partition("/")[0]
+        is_kernel = file.path == kernel_path(version)
+        if is_kernel and all(lookup(store, tree, file.path) is None for tree in trees):
+            what = f"the kernel {version} takes, without its initramfs,"
+            needed = _rounded(file.source.size, block)
+            _require(boot, stateroot, deployments, needed, what, more_entries=1)
+
+
+def check_entries(boot: Path, stateroot: str, deployments: Sequence[Deployment]) -> None:
+    """StoreError where /boot has no room for the boot entries of these deployments alone."""
+    if not _is_linked(boot):
+        _require(boot, stateroot, deployments, 0, "the boot entries take", more_entries=0)
 
 
 def boot_files(store: ObjectStore, tree: Tree) -> tuple[tuple[str, str], ...]:
@@ -94,6 +118,31 @@ def boot_files(store: ObjectStore, tree: Tree) -> tuple[tuple[str, str], ...]:
         if isinstance(trees, Tree) and lookup(store, tree, f"{folder}/devicetree") is None:
             found += files_of(store, trees, f"{folder}/dtb/")
     return tuple(found)
+
+
+def _is_linked(boot: Path) -> bool:
+    """Whether /boot is on the repository's filesystem, or there is none."""
+    return not boot.is_dir() or boot.stat().st_dev == (boot.parent / "ostree").stat().st_dev
+
+
+def _require(
+    boot: Path,
+    stateroot: str,
+    deployments: Sequence[Deployment],
+    needed: int,
+    what: str,
+    *,
+    more_entries: int,
+) -> None:
+    """StoreError where /boot has no room for so many bytes and the boot entries."""
+    block = os.statvfs(boot).f_frsize
+    needed += (len(deployments) + more_entries + _LINES) * block
+    free = _free(boot)
+    if needed > free:
+        raise StoreError(
+            f"/boot has {size(free)} free, and {what} {size(needed)}",
+            _hint(boot, stateroot, deployments, needed - free),
+        )
 
 
 def _new_files(
@@ -168,7 +217,17 @@ def _rounded(number: int, block: int) -> int:
 def _free(path: Path) -> int:
     """Bytes that root may still write."""
     found = os.statvfs(path)
-    return found.f_bfree * found.f_frsize
+    return max(0, found.f_bfree - _kept_back(path)) * found.f_frsize
+
+
+def _kept_back(path: Path) -> int:
+    """Blocks that ext4 keeps from root, too, and counts as free (`s_resv_clusters`)."""
+    device = path.stat().st_dev
+    try:
+        name = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve().name
+        return int(Path("/sys/fs/ext4", name, "reserved_clusters").read_text())
+    except (OSError, ValueError):
+        return 0  # another filesystem, or no /sys
 
 
 def _existing(path: Path) -> Path:

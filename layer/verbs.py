@@ -13,7 +13,7 @@ from dataclasses import replace
 from layer import bootplan, cleaning
 from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
-from layer.feasibility import tracked_files
+from layer.feasibility import check_room_to_boot, check_room_to_reorder, tracked_files
 from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
 from layer.kernel_arguments import Edits, edited
@@ -192,6 +192,10 @@ def rollback(host: Host, *, keep_etc: bool = False) -> tuple[BootPlan, tuple[Etc
     leaving = bootplan.merge_source(present, host.stateroot)
     target = bootplan.rollback_target(present, host.stateroot)
     overlay = tracked_files(host, host.origin(target)) if keep_etc else b""
+    if keep_etc:
+        check_room_to_boot(host, host.store.read_commit(target.checksum).root, overlay)
+    else:
+        check_room_to_reorder(host)
     plan = bootplan.rollback(present, host.stateroot, keep_etc=keep_etc, overlay=overlay)
     return plan, left_behind(leaving.path, target.path) if leaving else ()
 

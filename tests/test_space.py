@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from layer.model import BootPlan
 from layer.space import boot_files
-from testdata.distro.tiny import FileSpec, tiny_rpm
+from testdata.distro.tiny import FileSpec, tiny_repository, tiny_rpm
 from tests.cli import do
 from tests.snapshot import state
 from tests.test_cli_boot import assert_sound, checksums
-from tests.world import STATEROOT, Machine, World, remove
+from tests.world import STATEROOT, Machine, World, layer, remove
 
 
 @contextmanager
@@ -93,6 +94,68 @@ def test_a_full_boot_is_one_error_and_cleaning_up_helps(small_boot: Machine) -> 
     do(small_boot, "upgrade", "-y")
     assert checksums(small_boot)[0] == newest
     assert_sound(small_boot)
+
+
+def test_a_kernel_by_override_is_what_must_have_room(small_boot: Machine, tmp_path: Path) -> None:
+    image = FileSpec("/usr/lib/modules/6.9/initramfs.img", b"initramfs\n")
+    for version, mebibytes in (("6.9", 20), ("6.8", 2)):
+        files = (kernel("6.9", mebibytes), image)
+        spec = tiny_rpm("tiny-kernel", *files, version=version, arch="x86_64")
+        tiny_repository(tmp_path / version, spec)
+    large, small = (
+        next((tmp_path / version).rglob("tiny-kernel*.rpm")) for version in ("6.9", "6.8")
+    )
+    before = unsafe_state(small_boot)
+    options = ["override", "replace", "--sysroot", str(small_boot.path), "-y"]
+    for option in ("-n", "-y"):
+        done = layer(*options, option, str(large), status=1)
+        errors = [ln for ln in done.stderr.splitlines() if ln.startswith("error: ")]
+        assert len(errors) == 1
+        assert re.search(r"/boot has .* the kernel 6\.9 takes, .* 2\d", errors[0])
+        assert unsafe_state(small_boot) == before
+    layer(*options, str(small))
+    assert_sound(small_boot)
+    # Back to the base's own, which is still there.
+    do(small_boot, "rollback", "-y")
+
+
+@pytest.mark.parametrize("words", [["rollback"], ["rollback", "--keep-etc"], ["deploy", "6.0"]])
+def test_nothing_changes_where_boot_is_full_to_the_last_byte(
+    small_boot: Machine, words: list[str]
+) -> None:
+    world = small_boot.world
+    newer(world, "6.1")
+    do(small_boot, "upgrade", "-y")
+    versions = {str(d["version"]): d for d in status(small_boot)}
+    words = [sorted(versions, key=int)[0] if word == "6.0" else word for word in words]
+    fill(small_boot.path / "boot/filling")
+    before = unsafe_state(small_boot)
+    done = do(small_boot, *words, "-y", status=1)
+    errors = [ln for ln in done.stderr.splitlines() if ln.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert "/boot" in errors[0]
+    assert unsafe_state(small_boot) == before
+    assert_sound(small_boot)
+    (small_boot.path / "boot/filling").unlink()
+    do(small_boot, *words, "-y")
+    assert_sound(small_boot)
+
+
+def fill(file: Path) -> None:
+    """Takes all that is left of a filesystem."""
+    with file.open("wb", buffering=0) as out, suppress(OSError):
+        for size in (1 << 20, 1 << 10, 1):
+            with suppress(OSError):
+                while True:
+                    out.write(b"x" * size)
+
+
+def status(machine: Machine) -> list[dict[str, object]]:
+    """The deployments that `status --json` shows."""
+    found: list[dict[str, object]] = json.loads(do(machine, "status", "--json").stdout)[
+        "deployments"
+    ]
+    return found
 
 
 def test_a_kernel_that_is_there_takes_nothing(small_boot: Machine) -> None:
