@@ -14,7 +14,7 @@ from pathlib import Path
 
 from layer import bootplan, staged, standing
 from layer.audit.verdict import Audit
-from layer.errors import InvalidInput, LayerError, NotFound
+from layer.errors import InvalidInput, LayerError, NotFound, StoreError
 from layer.foresight import audits_of
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
@@ -242,6 +242,7 @@ class Host:
             reasons=standing.reasons(self.store, base, inactive),
             problem=problem,
             signatures=self._signatures(deployment, origin),
+            pending_base=self._pending_base(origin, base),
             lines_not_run=sum(len(audit.unknown) for audit in self._audits(deployment, headers)),
         )
 
@@ -253,6 +254,14 @@ class Host:
         root = self.store.read_commit(deployment.checksum).root
         local = self.local_triggers() if deployment.is_staged else read_local(deployment.path)
         return audits_of(headers, read_triggers(self.store, root, local))
+
+    def _pending_base(self, origin: Origin | None, base: Commit) -> Commit | None:
+        found = self.store.find_commit(str(origin.base)) if origin else None
+        if found in (None, base.checksum):
+            return None
+        with suppress(StoreError):  # a ref may be set before its commit is here
+            return self.store.read_commit(str(found))
+        return None
 
     def _signatures(
         self, deployment: Deployment, origin: Origin | None

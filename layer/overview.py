@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from layer import initramfs, override_text
+from layer.cached_update import CachedUpdate
 from layer.model import Deployment
-from layer.status import CachedUpdate, DeploymentState, MachineState, Signature
+from layer.status import DeploymentState, MachineState, Signature
 from layer.words import count, instant
 
 _Row = tuple[str, str]

@@ -41,23 +41,13 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class CachedUpdate:
-    """A newer base that a check has found; its time in seconds since 1970."""
-
-    stateroot: str
-    origin: str
-    checksum: str
-    version: str
-    timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """A deployment with what was asked for in it and what came of that.
 
     `signatures` are those of the base, None where its remote is not verified.
     `reasons` say why an inactive request is.
     `lines_not_run` counts lines of scriptlets that nothing stands in for.
+    `pending_base` is what the repository has under the base's ref, where that is another one.
     `problem` says why `origin` is None, if it is: another program or a newer
     version wrote what cannot be read here.
     """
@@ -73,6 +63,7 @@ class DeploymentState:
     signatures: tuple[Signature, ...] | None = None
     lines_not_run: int = 0
     reasons: tuple[tuple[Request, str], ...] = ()
+    pending_base: Commit | None = None
 
     @property
     def left_out(self) -> tuple[tuple[str, str], ...]:
@@ -161,29 +152,19 @@ def replacements(state: DeploymentState) -> tuple[tuple[Nevra, Nevra], ...]:
     return tuple(sorted(pairs))
 
 
-def as_json(machine: MachineState, update: CachedUpdate | None = None) -> dict[str, Any]:
+def as_json(machine: MachineState, update: dict[str, Any] | None = None) -> dict[str, Any]:
     """The object that `rpm-ostree status --json` prints, with the same keys and types.
 
+    `update` is the value of `cached-update`. docs/status.schema.json describes all of it;
     `finalization-failed` and `finalization-locked` are ours.
     """
     lost = machine.lost
     return {
         "deployments": [_entry(state) for state in machine.deployments],
         "transaction": None,
-        "cached-update": _update(update) if update else None,
+        "cached-update": update,
         "finalization-failed": lost and {"checksum": lost.checksum, "reason": lost.reason},
         "finalization-locked": machine.is_locked,
-    }
-
-
-def _update(update: CachedUpdate) -> dict[str, Any]:
-    return {
-        "osname": update.stateroot,
-        "origin": update.origin,
-        "checksum": update.checksum,
-        "version": update.version,
-        "timestamp": update.timestamp,
-        "ref-has-new-commit": True,
     }
 
 
@@ -223,6 +204,10 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         entry["signatures"] = [list(astuple(signature)) for signature in state.signatures]
     if state.version:
         entry["version"] = state.version
+    if state.pending_base:
+        entry["pending-base-checksum"] = state.pending_base.checksum
+        entry["pending-base-version"] = str(state.pending_base.metadata.get("version", ""))
+        entry["pending-base-timestamp"] = state.pending_base.timestamp
     if state.is_layered:
         entry["base-checksum"] = state.base.checksum
         entry["base-version"] = state.version

@@ -6,29 +6,32 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from layer.cached_update import CachedUpdate, as_json, diff_of, parse
 from layer.change import Change
 from layer.host import Host
-from layer.status import CachedUpdate
+from layer.rpmfile.version import compare_versions
+from layer.store.remote import read_signatures
 
-SCHEMA = 1
+SCHEMA = 2
 _PATH = "lib/layer/cached-update.json"  # below /var
 
 
 def remember(host: Host, change: Change) -> None:
     """Keeps what an upgrade would bring; a note where that cannot be written."""
     file = _file(host)
-    found = {
-        "schema": SCHEMA,
-        "stateroot": host.stateroot,
-        "origin": str(change.after.base),
-        "checksum": change.base.checksum,
-        "version": str(change.base.metadata.get("version", "")),
-        "timestamp": change.base.timestamp,
-    }
+    update = CachedUpdate(
+        stateroot=host.stateroot,
+        origin=str(change.after.base),
+        checksum=change.base.checksum,
+        version=str(change.base.metadata.get("version", "")),
+        timestamp=change.base.timestamp,
+        diff=diff_of(change, compare_versions),
+        signatures=read_signatures(host.store, change.after.base.remote, change.base.checksum),
+    )
     try:
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         new = file.with_name(f"{file.name}.new")
-        new.write_text(json.dumps(found, sort_keys=True))
+        new.write_text(json.dumps({"schema": SCHEMA, **as_json(update)}, sort_keys=True))
         new.replace(file)
     except OSError as error:
         host.reporter.note(f"the newer base cannot be remembered: {error}")
@@ -37,11 +40,11 @@ def remember(host: Host, change: Change) -> None:
 def read_update(host: Host) -> CachedUpdate | None:
     """The base that was found and is not what boots next; None for none."""
     pending = host.pending()
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         found = json.loads(_file(host).read_text())
         if pending is None or found.pop("schema") != SCHEMA:
             return None
-        update = CachedUpdate(**found)
+        update = parse(found)
         is_other = update.checksum != host.base_commit(pending).checksum
         is_ours = update.origin == str(host.origin(pending).base)
         return update if is_other and is_ours else None

@@ -43,6 +43,7 @@ ROWS = {
         "status",
         "render",
         "overview",
+        "cached_update",
         "history",
         "paths",
         "packages",

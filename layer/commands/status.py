@@ -26,6 +26,7 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     They are in the order of the boot menu. Needs no root. The exit status is 1
     if what was staged failed to become a deployment at shutdown.
     """
+    from layer import cached_update
     from layer.overview import status
     from layer.status import as_json
     from layer.updates import read_update
@@ -35,7 +36,8 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     chosen = tuple(s for s in machine.deployments if s.deployment.is_booted or not booted)
     shown = replace(machine, deployments=chosen)
     if is_json:
-        click.echo(json.dumps(as_json(shown, update), indent=2, sort_keys=True))
+        found = cached_update.as_json(update) if update else None
+        click.echo(json.dumps(as_json(shown, found), indent=2, sort_keys=True))
     else:
         click.echo(status(shown, update, is_verbose=verbose))
     if machine.lost:
