@@ -26,6 +26,19 @@ class Leftover:
     is_edited: bool
 
 
+# Written along with any edit of accounts, or at each boot; no admin has made them.
+_ASIDE = {
+    "/etc/passwd-": "the state before the last edit, by useradd and systemd-sysusers",
+    "/etc/group-": "the same",
+    "/etc/shadow-": "the same",
+    "/etc/gshadow-": "the same",
+    "/etc/subuid-": "the same",
+    "/etc/subgid-": "the same",
+    "/etc/.pwd.lock": "what whoever edits accounts locks",
+    "/etc/.updated": "when systemd-update-done.service last ran",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class EtcEdit:
     """A path below /etc (absolute) and what happened to it: `A`, `M` or `D`.
@@ -38,6 +51,11 @@ class EtcEdit:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.path}"
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether only a program cares, which keeps the file beside what somebody did change."""
+        return self.path in _ASIDE
 
 
 @dataclass(frozen=True, slots=True)

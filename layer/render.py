@@ -58,13 +58,13 @@ def boot_plan(plan: BootPlan) -> str:
 def rollback(plan: BootPlan, edits: Sequence[EtcEdit], *, keep_etc: bool) -> str:
     """The order, and the changes of /etc that stay behind or come along."""
     parts = [boot_plan(plan)]
-    if edits:
+    lines = [f"  {printable(str(edit))}" for edit in edits if not edit.is_aside]
+    if lines:
         head = "come along" if keep_etc else "stay behind (--keep-etc carries them along)"
-        parts.append(
-            "\n".join(
-                [f"Changes of /etc that {head}:", *(f"  {printable(str(edit))}" for edit in edits)]
-            )
-        )
+        aside = len(edits) - len(lines)
+        if aside:
+            lines.append(f"  and {count(aside, 'file')} of programs' own")
+        parts.append("\n".join([f"Changes of /etc that {head}:", *lines]))
     return "\n\n".join(parts)
 
 

@@ -96,6 +96,19 @@ def test_a_rollback_says_which_changes_stay_behind(machine: Machine) -> None:
     assert do(machine, "config-diff", "1").stdout == "A /etc/mine.conf\nM /etc/tiny.conf\n"
 
 
+def test_what_programs_keep_is_counted_beside_what_was_changed(machine: Machine) -> None:
+    machine.install("daemon")
+    for name in ("passwd-", "shadow-"):
+        write(etc(machine) / name, "root\n")
+    assert "Changes" not in do(machine, "rollback", "-n").stdout
+    write(etc(machine) / "mine.conf", "mine")
+    assert do(machine, "rollback", "-n").stdout.endswith(
+        "carries them along):\n  A /etc/mine.conf\n  and 2 files of programs' own\n"
+    )
+    everything = "A /etc/mine.conf\nA /etc/passwd-\nA /etc/shadow-\n"
+    assert do(machine, "config-diff").stdout == everything
+
+
 def test_a_rollback_carries_changes_along_if_asked_to(machine: Machine) -> None:
     old = machine.pending()
     do(machine, "pin", "0")
