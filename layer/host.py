@@ -12,18 +12,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from layer import bootplan, staged, standing
-from layer.audit.verdict import Audit
+from layer import bootplan, staged
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
-from layer.foresight import audits_of
 from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
-from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Tree
+from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
 from layer.origin import Origin, parse_origin
-from layer.pipeline import scratch_in
 from layer.report import SILENT, Reporter
 from layer.repos import read_repositories
-from layer.running import SandboxOptions
+from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
 from layer.status import DeploymentState, MachineState, Signature, fulfils
@@ -176,6 +173,8 @@ class Host:
         After a TriggerFailed it stays, for the command line that replays the
         failure. libostree removes what is left in this place after a day.
         """
+        from layer.pipeline import scratch_in
+
         with scratch_in(self.store.path / "tmp") as folder:
             yield folder
 
@@ -239,21 +238,33 @@ class Host:
             lock=lock,
             active=active,
             inactive=inactive,
-            reasons=standing.reasons(self.store, base, inactive),
+            reasons=self._reasons(base, inactive),
             problem=problem,
             signatures=self._signatures(deployment, origin),
             pending_base=self._pending_base(origin, base),
-            lines_not_run=sum(len(audit.unknown) for audit in self._audits(deployment, headers)),
+            lines_not_run=self._lines_not_run(deployment, headers),
         )
 
-    def _audits(
-        self, deployment: Deployment, headers: Sequence[PackageHeader]
-    ) -> tuple[Audit, ...]:
-        if not any(header.scriptlets for header in headers):
+    # What nothing asks for is not loaded: the audit alone takes longer than all else of `status`.
+
+    def _reasons(
+        self, base: Commit, inactive: Sequence[Request]
+    ) -> tuple[tuple[Request, str], ...]:
+        if not inactive:
             return ()
+        from layer.standing import reasons
+
+        return reasons(self.store, base, inactive)
+
+    def _lines_not_run(self, deployment: Deployment, headers: Sequence[PackageHeader]) -> int:
+        if not any(header.scriptlets for header in headers):
+            return 0
+        from layer.foresight import audits_of
+
         root = self.store.read_commit(deployment.checksum).root
         local = self.local_triggers() if deployment.is_staged else read_local(deployment.path)
-        return audits_of(headers, read_triggers(self.store, root, local))
+        found = audits_of(headers, read_triggers(self.store, root, local))
+        return sum(len(audit.unknown) for audit in found)
 
     def _pending_base(self, origin: Origin | None, base: Commit) -> Commit | None:
         found = self.store.find_commit(str(origin.base)) if origin else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
+from heapq import heapify, heappop, heappush
 
 from layer.errors import TriggerFailed
 from layer.triggers.format import AT_OWNERS, Trigger, trigger_digest
@@ -21,17 +21,16 @@ def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple
     faults = [*_twins(triggers), *_strangers(triggers, {*by_name, *masked, AT_OWNERS})]
     if faults:
         raise TriggerFailed("\n".join(faults))
-    graph = _graph([by_name[name] for name in sorted(by_name)])
+    sorter = TopologicalSorter(_graph([by_name[name] for name in sorted(by_name)]))
     try:
-        order = list(nx.lexicographical_topological_sort(graph))
-    except nx.NetworkXUnfeasible as error:
-        loop = [edge[0] for edge in nx.find_cycle(graph)]
-        shown = " -> ".join([*loop, loop[0]])
+        sorter.prepare()
+    except CycleError as error:
+        loop = error.args[1]
         raise TriggerFailed(
-            f"triggers wait for each other: {shown}",
+            f"triggers wait for each other: {' -> '.join(loop)}",
             "every trigger that is not before @owners runs after it" if AT_OWNERS in loop else None,
         ) from error
-    return tuple(by_name[name] for name in order if name in by_name)
+    return tuple(by_name[name] for name in _by_name(sorter) if name in by_name)
 
 
 def split_at_owners(
@@ -68,13 +67,26 @@ def _strangers(triggers: Sequence[Trigger], known: Collection[str]) -> Iterator[
                     yield f"{trigger.source}: order.{key}: there is no trigger {name!r}"
 
 
-def _graph(triggers: Sequence[Trigger]) -> nx.DiGraph[str]:
-    """An edge leads from what runs first to what runs later."""
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from([AT_OWNERS, *(trigger.name for trigger in triggers)])
+def _graph(triggers: Sequence[Trigger]) -> dict[str, list[str]]:
+    """What runs later, with what runs before it."""
+    graph: dict[str, list[str]] = {AT_OWNERS: []}
+    graph |= {trigger.name: [] for trigger in triggers}
     for trigger in triggers:
-        graph.add_edges_from((name, trigger.name) for name in sorted(trigger.after))
-        graph.add_edges_from((trigger.name, name) for name in sorted(trigger.before))
+        graph[trigger.name] += sorted(trigger.after)
+        for name in sorted(trigger.before):
+            graph.setdefault(name, []).append(trigger.name)
         if AT_OWNERS not in trigger.before:
-            graph.add_edge(AT_OWNERS, trigger.name)
+            graph[trigger.name].append(AT_OWNERS)
     return graph
+
+
+def _by_name(sorter: TopologicalSorter[str]) -> Iterator[str]:
+    """Of all that may come next always the first by name."""
+    ready = list(sorter.get_ready())
+    heapify(ready)
+    while ready:
+        name = heappop(ready)
+        yield name
+        sorter.done(name)
+        for freed in sorter.get_ready():
+            heappush(ready, freed)
