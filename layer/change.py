@@ -7,7 +7,15 @@ from pathlib import Path
 
 from layer.audit.verdict import Audit
 from layer.lock import Lock
-from layer.model import Commit, Deployment, Nevra, Package, PackageHeader, Resolution
+from layer.model import (
+    Commit,
+    Deployment,
+    Nevra,
+    Package,
+    PackageHeader,
+    Resolution,
+    SigningKey,
+)
 from layer.origin import Origin
 from layer.packages import PackageDiff
 
@@ -95,6 +103,7 @@ class Change:
     overlay: bytes = field(default=b"", repr=False)
     is_overlay_new: bool = False
     files: tuple[tuple[str, Path], ...] = ()
+    keys: tuple[SigningKey, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -13,7 +13,6 @@ from layer import consent, ids, pipeline
 from layer.accounts import read_accounts
 from layer.config import repository_variables
 from layer.errors import InvalidInput, NotFound
-from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import audits_of
 from layer.host import require_root
@@ -35,6 +34,7 @@ from layer.model import (
 from layer.report import Reporter
 from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
+from layer.signing import Fetching, check_packages, fetch_checked
 from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
 from layer.solver.resolve import resolve
 from layer.store.archive import Archive
@@ -179,7 +179,8 @@ def _packages(
     """The imported packages, and notes on their scriptlets."""
     chosen = _choose_repositories(treefile, repositories)
     reporter.step("Reading repositories")
-    offered = [fetch_metadata(repository, cache, reporter) for repository in chosen]
+    fetching = Fetching(cache, reporter)
+    offered = [fetch_checked(repository, fetching) for repository in chosen]
     names = {*treefile.packages}
     if treefile.kernel:
         names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}
@@ -189,6 +190,7 @@ def _packages(
     packages = [s.package for s in resolution.selections]
     todo = [p for p in packages if find_package(store, p.checksum) is None]
     fetched = fetch_headers(todo, chosen, cache, reporter) if todo else {}
+    check_packages(store, packages, fetched, chosen, fetching)
     present = [find_package(store, package.checksum) for package in packages]
     headers = [read_header(path) for path in fetched.values()]
     headers += [read_package_header(store, package) for package in present if package]

@@ -14,15 +14,12 @@ from layer.model import Repository
 # the machine talks to, with what ignoring them would mean. All others that are not
 # read here are ignored, as dnf ignores what it does not know.
 _UNSUPPORTED = {
-    "gpgcheck": "packages without a valid signature would be accepted",
-    "repo_gpgcheck": "metadata without a valid signature would be accepted",
     "excludepkgs": "excluded packages would be installed",
     "exclude": "excluded packages would be installed",
     "includepkgs": "packages that are not included would be installed",
     "proxy": "the proxy would be bypassed",
     "sslcacert": "servers of other authorities would be trusted",
 }
-_SWITCHES = {"gpgcheck", "repo_gpgcheck"}
 _MIRRORS = ("metalink", "mirrorlist")
 _DEFAULT_PRIORITY = 99
 
@@ -163,7 +160,11 @@ def _repository(section: _Section, source: str, errors: list[str]) -> Repository
         is_enabled=is_enabled,
         source=source,
         priority=_priority(settings, where, errors),
-        unsupported=_unsupported(settings, urls, where, errors),
+        unsupported=_unsupported(settings, urls),
+        # As Fedora's dnf.conf has it: who wants packages that nobody vouches for says so.
+        checks_packages=_boolean(settings, "gpgcheck", True, where, errors),
+        checks_metadata=_boolean(settings, "repo_gpgcheck", False, where, errors),
+        keys=_keys(settings, where, errors),
     )
 
 
@@ -180,6 +181,16 @@ def _boolean(
     return found
 
 
+def _keys(settings: Mapping[str, str], where: str, errors: list[str]) -> tuple[str, ...]:
+    keys = tuple(key for key in re.split(r"[\s,]+", settings.get("gpgkey", "")) if key)
+    errors.extend(
+        f"{where}: gpgkey must be a file:///, http:// or https:// URL, not {key!r}"
+        for key in keys
+        if not is_base_url(key)
+    )
+    return keys
+
+
 def _priority(settings: Mapping[str, str], where: str, errors: list[str]) -> int:
     text = settings.get("priority", str(_DEFAULT_PRIORITY))
     if not re.fullmatch(r"[0-9]{1,9}", text):
@@ -188,16 +199,11 @@ def _priority(settings: Mapping[str, str], where: str, errors: list[str]) -> int
     return int(text)
 
 
-def _unsupported(
-    settings: Mapping[str, str], urls: tuple[str, ...], where: str, errors: list[str]
-) -> tuple[str, ...]:
+def _unsupported(settings: Mapping[str, str], urls: tuple[str, ...]) -> tuple[str, ...]:
     found = []
     for key, danger in _UNSUPPORTED.items():
         value = settings.get(key, "")
-        if key in _SWITCHES:
-            if _boolean(settings, key, False, where, errors):
-                found.append(f"{key}={value} ({danger})")
-        elif value and (key, value) != ("proxy", "_none_"):
+        if value and (key, value) != ("proxy", "_none_"):
             found.append(f"{key}={value} ({danger})")
     if not urls:
         mirrors = [f"{key}={settings[key]}" for key in _MIRRORS if settings.get(key)]

@@ -9,7 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layer import bootplan, staged
@@ -23,6 +23,7 @@ from layer.repos import read_repositories
 from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
+from layer.signing import Fetching
 from layer.status import DeploymentState, MachineState, Signature, fulfils
 from layer.store.files import read_text
 from layer.store.objects import OstreeStore
@@ -89,6 +90,11 @@ class Host:
             return self.sysroot.var(self.stateroot) / "cache/layer"
         return _cache_of_user()
 
+    @property
+    def fetching(self) -> Fetching:
+        """How repositories are fetched."""
+        return Fetching(self.cache, self.reporter, self.options.cache_only)
+
     def pending(self) -> Deployment | None:
         """The deployment on which the next change builds."""
         return bootplan.pending(self.sysroot.deployments(), self.stateroot)
@@ -134,7 +140,8 @@ class Host:
         own = (merge.path / "etc/yum.repos.d",) if merge else ()
         directories = (*own, *self.options.repository_directories)
         repositories = read_repositories(directories, self._variables(self.pending()))
-        return tuple(r for r in repositories if r.is_enabled)
+        found = [r for r in repositories if r.is_enabled]
+        return tuple(_on_this_machine(r, merge.path) if merge else r for r in found)
 
     def settings(self) -> Settings:
         """What the machine's admin has set about layer."""
@@ -291,6 +298,18 @@ class Host:
         del arches["noarch"]
         arch = arches.most_common(1)[0][0] if arches else os.uname().machine
         return {"releasever": str(base.metadata.get("version", "")), "basearch": arch}
+
+
+def _on_this_machine(repository: Repository, deployment: Path) -> Repository:
+    """A repository of the deployment names its keys as files of the deployment."""
+    if not Path(repository.source).is_relative_to(deployment):
+        return repository
+    scheme = "file://"
+    keys = (
+        f"{scheme}{deployment}{key.removeprefix(scheme)}" if key.startswith(f"{scheme}/") else key
+        for key in repository.keys
+    )
+    return replace(repository, keys=tuple(keys))
 
 
 def open_host(root: Path, options: Options | None = None, reporter: Reporter = SILENT) -> Host:

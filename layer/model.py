@@ -50,7 +50,9 @@ class Repository:
 
     The lower `priority` is, the more the repository is preferred. `unsupported`
     are the settings, `key=value`, that layer cannot honour yet and that must
-    not be ignored: nothing is fetched from a repository that has any.
+    not be ignored: nothing is fetched from a repository that has any. Where it
+    `checks_packages`, one of `keys`, which are URLs, must have signed each; where it
+    `checks_metadata`, repomd.xml.
     """
 
     id: str
@@ -60,6 +62,19 @@ class Repository:
     source: str = ""
     priority: int = 99
     unsupported: tuple[str, ...] = ()
+    checks_packages: bool = False
+    checks_metadata: bool = False
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An OpenPGP key: its fingerprint, whose it says it is, where it was read, and its packets."""
+
+    fingerprint: str
+    user: str
+    source: str
+    packets: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
     pairs = zip(item.headers, item.audits, strict=True)
     brought = [pair for pair in pairs if pair[0].nevra in _brought(item)]
     parts += [_sizes(item), _triggers(item), _privileged(brought), _units([h for h, _ in brought])]
-    parts += [_scriptlets(item), _leftovers(item)]
+    parts += [_scriptlets(item), _leftovers(item), _keys(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -354,6 +354,15 @@ def _leftovers(item: Change) -> list[str]:
         for left in item.leftovers
     ]
     return ["Left behind on this machine (--purge removes what nobody edited):", *lines]
+
+
+def _keys(item: Change) -> list[str]:
+    lines = [
+        line
+        for key in item.keys
+        for line in (f"  {key.fingerprint}", f"    {printable(key.user)}, {printable(key.source)}")
+    ]
+    return ["Keys that vouch for packages, new on this machine:", *lines] if lines else []
 
 
 def _left_out(item: Change) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from layer.blockers import Blocker
 from layer.errors import RepositoryError
-from layer.fetch.metadata import fetch_metadata
 from layer.host import Host
 from layer.importer import find_package, read_package_blob
 from layer.local_files import require_kept
@@ -19,13 +18,13 @@ from layer.model import (
     BaseState,
     Commit,
     LockedPackage,
-    Repository,
     RepositoryMetadata,
     Request,
     Resolution,
 )
 from layer.origin import Origin
 from layer.rpmdb import extract_database
+from layer.signing import fetch_checked
 from layer.solver.resolve import blockers, classify, resolve
 
 
@@ -123,15 +122,10 @@ def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
     errors: list[RepositoryError] = []
     for repository in host.repositories():
         try:
-            found.append(_fetch(host, repository))
+            found.append(fetch_checked(repository, host.fetching))
         except RepositoryError as error:
             errors.append(error)
     if errors:
         message = "\n".join(error.message for error in errors)
         raise RepositoryError(message, errors[0].hint) from errors[0]
     return tuple(found)
-
-
-def _fetch(host: Host, repository: Repository) -> RepositoryMetadata:
-    cache_only = host.options.cache_only
-    return fetch_metadata(repository, host.cache, host.reporter, cache_only=cache_only)

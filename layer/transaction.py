@@ -39,10 +39,12 @@ from layer.model import (
     PackageHeader,
     Request,
     Resolution,
+    SigningKey,
 )
 from layer.origin import Origin, format_origin, with_accepted
 from layer.recording import record_change
 from layer.rpmfile.header import read_header
+from layer.signing import check_packages, trust, untrusted
 from layer.sources import Sources as Sources
 from layer.sources import open_sources as open_sources
 from layer.store.remote import set_remote_ref
@@ -72,7 +74,7 @@ def prepare(
     packages = packages_of(resolution)
     missing = [p for p in packages if find_package(host.store, p.checksum) is None]
     to_fetch = [p for p in missing if p.checksum not in sources.files]
-    headers = _headers(host, packages, to_fetch, sources)
+    headers, keys = _headers(host, packages, to_fetch, sources)
     placements = placements_of(headers, documentation=after.options.documentation)
     vacated = _vacated(host, base, resolution, headers, placements, after, to_fetch)
     triggers = host.triggers(base.root)
@@ -108,6 +110,7 @@ def prepare(
             _kernel_arguments(host, base) if kernel_arguments is None else tuple(kernel_arguments)
         ),
         files=tuple(sorted(sources.files.items())),
+        keys=keys,
     )
 
 
@@ -140,6 +143,7 @@ def apply(host: Host, change: Change) -> Deployment:
     for path in files:
         path.unlink(missing_ok=True)
     downloads.settle(host, change)
+    trust(host.sysroot.var(host.stateroot), change.keys)
     record_change(host, change, deployed)
     return deployed
 
@@ -203,7 +207,8 @@ def _headers(
     packages: Sequence[Package],
     to_fetch: Sequence[Package],
     sources: Sources,
-) -> tuple[PackageHeader, ...]:
+) -> tuple[tuple[PackageHeader, ...], tuple[SigningKey, ...]]:
+    """The headers, signed as their repositories want it, and the keys that are new."""
     repositories = [o.repository for o in sources.metadata]
     fetched = fetch_headers(
         to_fetch, repositories, host.cache, host.reporter, cache_only=host.options.cache_only
@@ -217,7 +222,10 @@ def _headers(
             headers.append(read_header(sources.files[package.checksum]))
         else:
             headers.append(_read_fetched(package, fetched[package]))
-    return tuple(headers)
+    kept = {p.checksum for p in sources.lock.packages}  # what is layered was accepted once
+    new = [p for p in packages if p.checksum not in kept and p.checksum not in sources.files]
+    keys = check_packages(host.store, new, fetched, repositories, host.fetching)
+    return tuple(headers), untrusted(host.sysroot.var(host.stateroot), keys)
 
 
 def _read_fetched(package: Package, path: Path) -> PackageHeader:

@@ -14,7 +14,6 @@ from layer import bootplan, cleaning
 from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.feasibility import check_room_to_boot, check_room_to_reorder, tracked_files
-from layer.fetch.metadata import fetch_metadata
 from layer.host import Host, is_root
 from layer.kernel_arguments import Edits, edited
 from layer.lock import Lock
@@ -29,6 +28,7 @@ from layer.origin import (
     with_options,
     without_requests,
 )
+from layer.signing import fetch_checked
 from layer.sourcing import prepare_words, read_files, split_words, with_newer
 from layer.status import fulfils, is_named
 from layer.store.remote import borrow, pull, pull_history, read_history, require_complete
@@ -210,7 +210,7 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
             "no repository is enabled", "put a .repo file into /etc/yum.repos.d or use --repo-dir"
         )
     for repository in repositories:
-        fetch_metadata(repository, host.cache, host.reporter)
+        fetch_checked(repository, host.fetching)
         yield repository
 
 

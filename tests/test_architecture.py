@@ -63,7 +63,7 @@ ROWS = {
         "essentials",
         "tracing",
     ),
-    "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store"),
+    "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store", "openpgp"),
     "work": (
         "offers",
         "rewriting",
@@ -95,6 +95,7 @@ ROWS = {
         "pipeline",
         "skeleton",
         "leftovers",
+        "signing",
         "standing",
     ),
     "whole": (

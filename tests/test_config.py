@@ -30,6 +30,9 @@ madeupkey = whatever
 [off]
 baseurl=http://off.example/$unknown
 enabled=0
+repo_gpgcheck=True
+gpgkey=file:///etc/pki/a
+  https://k.example/b
 """
     assert parse(text) == (
         Repository(
@@ -39,7 +42,16 @@ enabled=0
             source="x.repo",
             priority=10,
         ),
-        Repository("off", "off", ("http://off.example/$unknown",), False, "x.repo"),
+        Repository(
+            "off",
+            "off",
+            ("http://off.example/$unknown",),
+            False,
+            "x.repo",
+            checks_packages=True,
+            checks_metadata=True,
+            keys=("file:///etc/pki/a", "https://k.example/b"),
+        ),
     )
 
 
@@ -50,9 +62,6 @@ def test_main_is_no_repository() -> None:
 @pytest.mark.parametrize(
     ("line", "unsupported"),
     [
-        ("gpgcheck=1", "gpgcheck=1 (packages without a valid signature would be accepted)"),
-        ("gpgcheck=0", None),
-        ("repo_gpgcheck=True", "repo_gpgcheck=True (metadata without a valid signature would be"),
         ("excludepkgs=kernel*", "excludepkgs=kernel* (excluded packages would be installed)"),
         ("proxy=http://p:1", "proxy=http://p:1 (the proxy would be bypassed)"),
         ("proxy=_none_", None),

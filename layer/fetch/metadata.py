@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from layer.fetch.transfer import (
     refuse_unsupported,
     scratch_in,
 )
-from layer.model import Repository, RepositoryMetadata
+from layer.model import Repository, RepositoryMetadata, SigningKey
+from layer.openpgp import verify_detached
 from layer.report import Reporter
 
 _REPOMD = "repodata/repomd.xml"
@@ -36,20 +37,25 @@ _NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
 
 
 def fetch_metadata(
-    repository: Repository, cache: Path, reporter: Reporter, *, cache_only: bool = False
+    repository: Repository,
+    cache: Path,
+    reporter: Reporter,
+    *,
+    cache_only: bool = False,
+    keys: Sequence[SigningKey] = (),
 ) -> RepositoryMetadata:
     """Bring `cache`/ID up to date with the repository and return what is in it.
 
     repomd.xml is always fetched anew; other files only where their checksum
-    changed. With `cache_only` nothing is fetched. RepositoryError leaves the
-    cache as it was.
+    changed. With `cache_only` nothing is fetched. One of `keys` must have signed
+    repomd.xml where the repository wants that. RepositoryError leaves the cache as it was.
     """
     refuse_unsupported(repository)
     directory = cache / repository.id
     if cache_only:
-        return _read_cache(repository, directory)
+        return _read_cache(repository, directory, keys)
     with scratch_in(directory) as scratch:
-        return _update_cache(repository, directory, scratch, reporter)
+        return _update_cache(repository, directory, scratch, reporter, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,17 @@ class _Record:
     cache_name: str
 
 
-def _read_cache(repository: Repository, directory: Path) -> RepositoryMetadata:
+def _read_cache(
+    repository: Repository, directory: Path, keys: Sequence[SigningKey]
+) -> RepositoryMetadata:
     repomd = directory / "repomd.xml"
     if not repomd.is_file():
         raise RepositoryError(
             f"repository {repository.id} has no metadata in {directory}",
             "fetch them while there is a network: layer refresh-md",
         )
+    if repository.checks_metadata:
+        _verify(repository, repomd, directory / "repomd.xml.asc", keys)
     with tempfile.TemporaryDirectory(prefix="layer-") as scratch:
         records = _read_repomd(repository, repomd, Path(scratch))
     for record in records:
@@ -83,14 +93,24 @@ def _read_cache(repository: Repository, directory: Path) -> RepositoryMetadata:
 
 
 def _update_cache(
-    repository: Repository, directory: Path, scratch: Path, reporter: Reporter
+    repository: Repository,
+    directory: Path,
+    scratch: Path,
+    reporter: Reporter,
+    keys: Sequence[SigningKey],
 ) -> RepositoryMetadata:
-    new_repomd = scratch / "new-repomd.xml"
-    repomd = Download(
-        repository, _REPOMD, f"{repository.id}: repomd.xml", new_repomd, end=_LARGEST_REPOMD
-    )
-    perform([repomd], reporter)
-    raise_failures([repomd])
+    new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
+    begin = [(_REPOMD, new_repomd)]
+    if repository.checks_metadata:
+        begin.append((f"{_REPOMD}.asc", signature))
+    first = [
+        Download(repository, href, f"{repository.id}: {Path(href).name}", to, end=_LARGEST_REPOMD)
+        for href, to in begin
+    ]
+    perform(first, reporter)
+    raise_failures(first)
+    if repository.checks_metadata:
+        _verify(repository, new_repomd, signature, keys)
     _check(repository, _REPOMD, new_repomd)
     records = _read_repomd(repository, new_repomd, scratch)
     missing = [record for record in records if not _matches(directory / record.cache_name, record)]
@@ -113,12 +133,30 @@ def _update_cache(
         _check(repository, record.href, scratch / record.cache_name)
     for record in missing:
         (scratch / record.cache_name).replace(directory / record.cache_name)
+    if repository.checks_metadata:
+        signature.replace(directory / "repomd.xml.asc")
     new_repomd.replace(directory / "repomd.xml")
-    wanted = {"repomd.xml", scratch.name, *(record.cache_name for record in records)}
+    wanted = {
+        "repomd.xml",
+        "repomd.xml.asc",
+        scratch.name,
+        *(record.cache_name for record in records),
+    }
     for path in directory.iterdir():
         if path.name not in wanted and path.is_file():
             path.unlink()
     return _metadata(repository, directory, records)
+
+
+def _verify(
+    repository: Repository, repomd: Path, signature: Path, keys: Sequence[SigningKey]
+) -> None:
+    try:
+        verify_detached(repomd, signature, keys)
+    except InvalidInput as error:
+        raise broken(repository, f"the signature of {_REPOMD} is not good: {error.message}") from (
+            error
+        )
 
 
 def _check(repository: Repository, href: str, path: Path) -> None:

@@ -1,0 +1,165 @@
+"""Whether repositories' keys have signed what comes, and which keys are new to a machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from layer.errors import InvalidInput, LayerError, PackageRefused, RepositoryError
+from layer.fetch.metadata import fetch_metadata
+from layer.fetch.urls import fetch_url
+from layer.importer import find_package, read_package_blob
+from layer.model import Package, Repository, RepositoryMetadata, SigningKey
+from layer.openpgp import read_keys
+from layer.report import Reporter
+from layer.rpmfile.signatures import open_keyring
+from layer.store.objects import OstreeStore
+
+SCHEMA = 1
+_TRUSTED = "lib/layer/keys.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """Where what is fetched is kept, who is told, and whether the network may be used."""
+
+    cache: Path
+    reporter: Reporter
+    cache_only: bool = False
+
+
+def fetch_checked(repository: Repository, fetching: Fetching) -> RepositoryMetadata:
+    """The metadata of a repository, signed where it wants that; see `fetch_metadata`."""
+    keys = _keys_of(repository, fetching) if repository.checks_metadata else ()
+    return fetch_metadata(
+        repository,
+        fetching.cache,
+        fetching.reporter,
+        cache_only=fetching.cache_only,
+        keys=keys,
+    )
+
+
+def check_packages(
+    store: OstreeStore,
+    packages: Iterable[Package],
+    fetched: Mapping[Package, Path],
+    repositories: Sequence[Repository],
+    fetching: Fetching,
+) -> tuple[SigningKey, ...]:
+    """The keys that may vouch for packages, of the repositories that want it.
+
+    `fetched` are files with the headers of those that are not in the store. One PackageRefused
+    names all packages that no key of their repository has signed.
+    """
+    packages = sorted(packages, key=lambda package: package.nevra)
+    keys: dict[str, SigningKey] = {}
+    faults: list[str] = []
+    for repository in repositories:
+        ours = [p for p in packages if p.repository == repository.id]
+        if repository.checks_packages and ours:
+            named = _keys_of(repository, fetching)
+            keys.update({key.fingerprint: key for key in named})
+            faults += _check(store, ours, fetched, named)
+    if faults:
+        raise PackageRefused(
+            "\n".join(faults),
+            f"the keys of the repositories are {', '.join(sorted(keys))}; "
+            "gpgcheck=0 takes packages that nobody vouches for",
+        )
+    return tuple(key for _, key in sorted(keys.items()))
+
+
+def untrusted(var: Path, keys: Iterable[SigningKey]) -> tuple[SigningKey, ...]:
+    """The keys that this machine has not been shown before."""
+    known = _trusted(var)
+    return tuple(key for key in keys if key.fingerprint not in known)
+
+
+def trust(var: Path, keys: Sequence[SigningKey]) -> None:
+    """Remembers keys that a plan has shown, so that later ones need not."""
+    if not keys:
+        return
+    path = var / _TRUSTED
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    fingerprints = sorted(_trusted(var) | {key.fingerprint for key in keys})
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps({"schema": SCHEMA, "trusted": fingerprints}))
+    new.replace(path)
+
+
+def _trusted(var: Path) -> set[str]:
+    """A record that cannot be read shows keys once more, and no harm is done."""
+    try:
+        values = json.loads((var / _TRUSTED).read_bytes())
+        return {str(item) for item in values["trusted"]} if values["schema"] == SCHEMA else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _check(
+    store: OstreeStore,
+    packages: Sequence[Package],
+    fetched: Mapping[Package, Path],
+    keys: Sequence[SigningKey],
+) -> list[str]:
+    faults = []
+    with (
+        tempfile.TemporaryDirectory(prefix="layer-") as folder,
+        open_keyring(key.packets for key in keys) as ring,
+    ):
+        for package in packages:
+            path = fetched.get(package)
+            if path is None:
+                path = Path(folder) / f"{package.checksum}.rpm"
+                imported = find_package(store, package.checksum)
+                assert imported is not None
+                path.write_bytes(read_package_blob(store, imported))
+            try:
+                ring.check(path)
+            except PackageRefused as error:
+                faults.append(
+                    f"{package.nevra} of repository {package.repository}: {error.message}"
+                )
+    return faults
+
+
+def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ...]:
+    """The keys that a repository names; RepositoryError where one cannot be had or used."""
+    where = repository.source or "its .repo file"
+    if not repository.keys:
+        raise RepositoryError(
+            f"repository {repository.id} is to be signed and names no key",
+            f"name it as gpgkey= in {where}; gpgcheck=0 there takes packages that nobody "
+            "vouches for",
+        )
+    found: list[SigningKey] = []
+    for url in repository.keys:
+        try:
+            found += read_keys(_fetch_key(url, fetching), url)
+        except (OSError, LayerError) as error:
+            why = error.message if isinstance(error, LayerError) else error.strerror
+            raise RepositoryError(
+                f"repository {repository.id}: the key {url} cannot be used: {why}",
+                f"correct gpgkey= in {where}",
+            ) from error
+    return tuple(found)
+
+
+def _fetch_key(url: str, fetching: Fetching) -> Path:
+    """The file of a key: where it is, or fetched to the cache, and once only."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    folder = fetching.cache / "keys" / hashlib.sha256(url.encode()).hexdigest()
+    there = sorted(folder.glob("*")) if folder.is_dir() else []
+    if there:
+        return there[0]
+    if fetching.cache_only:
+        raise InvalidInput("it was not fetched yet")
+    return fetch_url(url, folder, fetching.reporter)
