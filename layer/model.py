@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layer.nevra import Nevra as Nevra
+from layer.repository import Repository as Repository
+from layer.repository import RepositoryMetadata as RepositoryMetadata
+from layer.repository import SigningKey as SigningKey
 
 
 class RequestKind(enum.Enum):
@@ -42,52 +45,6 @@ class Request:
         if self.kind is RequestKind.REPLACEMENT:
             return re.sub(r"^([0-9a-f]{64}:|repo=[^,]*,)", "", self.text)
         return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A package repository of a .repo file; `base_urls` are expanded, `file://` or `http(s)://`.
-
-    The lower `priority` is, the more the repository is preferred. `unsupported`
-    are the settings, `key=value`, that layer cannot honour yet and that must
-    not be ignored: nothing is fetched from a repository that has any. Where it
-    `checks_packages`, one of `keys`, which are URLs, must have signed each; where it
-    `checks_metadata`, repomd.xml.
-    """
-
-    id: str
-    name: str
-    base_urls: tuple[str, ...]
-    is_enabled: bool = True
-    source: str = ""
-    priority: int = 99
-    unsupported: tuple[str, ...] = ()
-    checks_packages: bool = False
-    checks_metadata: bool = False
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """An OpenPGP key: its fingerprint, whose it says it is, where it was read, and its packets."""
-
-    fingerprint: str
-    user: str
-    source: str
-    packets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryMetadata:
-    """The files of a repository's metadata on disk, each checked against its repomd.xml.
-
-    `repomd_checksum` is the SHA-256 of repomd.xml.
-    """
-
-    repository: Repository
-    repomd_checksum: str
-    primary: Path
-    filelists: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

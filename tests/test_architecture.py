@@ -26,7 +26,7 @@ SCREEN = (24, 100)  # lines, columns
 
 # A room imports from its own row and from those above it. A room is a module or a package.
 ROWS = {
-    "nouns": ("errors", "nevra", "model", "report", "words"),
+    "nouns": ("errors", "nevra", "repository", "model", "report", "words"),
     "pure": (
         "origin",
         "config",

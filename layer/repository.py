@@ -1,0 +1,52 @@
+"""The nouns of package repositories: what they are, what they offer, who vouches for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A package repository of a .repo file; `base_urls` are expanded, `file://` or `http(s)://`.
+
+    The lower `priority` is, the more the repository is preferred. `unsupported`
+    are the settings, `key=value`, that layer cannot honour yet and that must
+    not be ignored: nothing is fetched from a repository that has any. Where it
+    `checks_packages`, one of `keys`, which are URLs, must have signed each; where it
+    `checks_metadata`, repomd.xml.
+    """
+
+    id: str
+    name: str
+    base_urls: tuple[str, ...]
+    is_enabled: bool = True
+    source: str = ""
+    priority: int = 99
+    unsupported: tuple[str, ...] = ()
+    checks_packages: bool = False
+    checks_metadata: bool = False
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An OpenPGP key: its fingerprint, whose it says it is, where it was read, and its packets."""
+
+    fingerprint: str
+    user: str
+    source: str
+    packets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryMetadata:
+    """The files of a repository's metadata on disk, each checked against its repomd.xml.
+
+    `repomd_checksum` is the SHA-256 of repomd.xml.
+    """
+
+    repository: Repository
+    repomd_checksum: str
+    primary: Path
+    filelists: Path | None = None
