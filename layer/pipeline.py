@@ -15,6 +15,7 @@ from layer.audit.verdict import Rewrites
 from layer.bootunits import add_boot_units
 from layer.copies import REFS as COPIES
 from layer.copies import Copies
+from layer.crossings import add_crossings
 from layer.documentation import without_documentation
 from layer.errors import TriggerFailed
 from layer.labelling import label
@@ -226,6 +227,7 @@ def _grow(
     tidied = linked.tree
     if without.packages:
         tidied = tidy(store, linked.tree, trimmed, without.written)
+    tidied, crossings = add_crossings(store, None if without.packages else base, tidied)
     tree, exceptions = accounts.number_accounts(store, base, tidied, merged.packages, previous_ids)
     return _Grown(
         tree=tree,
@@ -235,6 +237,7 @@ def _grow(
         written=(
             *trimmed.written,
             *linked.written,
+            *crossings,
             *([ids.IDS_PATH] if tree != tidied else []),
         ),
         notes=tuple(sorted((*merged.notes, *linked.notes))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 # What systemd 252 does, seen: fields are unquoted, and a backslash only takes the meaning from
 # the next character; the argument, which is the rest of the line, is not unquoted, and
@@ -30,16 +31,45 @@ def format_line(kind: str, path: str, attributes: str, argument: str = "") -> st
     return f"{kind} {_quote(path)} {attributes}{tail}\n"
 
 
-def declared_paths(text: str) -> frozenset[str]:
-    """The absolute paths that a tmpfiles.d file makes, as far as it names them without patterns."""
-    paths = set()
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of tmpfiles.d: its type's letter, the path that it means, its fields as written."""
+
+    kind: str
+    path: str
+    fields: tuple[str, ...]
+
+    @property
+    def makes(self) -> bool:
+        """Whether the path is made where it is missing."""
+        return self.kind in _MAKERS
+
+    @property
+    def user(self) -> str:
+        """The owner that it names, "" for none."""
+        name = _unquote(self.fields[3]).lstrip(":") if len(self.fields) > 3 else ""
+        return "" if name == "-" else name
+
+    def owned_by(self, user: str) -> str:
+        """The same line with another owner."""
+        filled = (*self.fields, "-", "-")[: max(len(self.fields), 4)]
+        return " ".join((*filled[:3], user, *filled[4:])) + "\n"
+
+
+def parse_lines(text: str) -> tuple[Line, ...]:
+    """The lines of a tmpfiles.d file that name a path."""
+    found = []
     for row in _LINE_END.split(text):
         fields = _FIELD.findall(row)
-        if len(fields) < 2 or row.lstrip().startswith("#"):
-            continue
-        if _unquote(fields[0])[:1] in _MAKERS:
-            paths.add(_normal(_unquote(fields[1]).replace("%%", "%")))
-    return frozenset(paths)
+        if len(fields) >= 2 and not row.lstrip().startswith("#"):
+            path = _normal(_unquote(fields[1]).replace("%%", "%"))
+            found.append(Line(_unquote(fields[0])[:1], path, tuple(fields)))
+    return tuple(found)
+
+
+def declared_paths(text: str) -> frozenset[str]:
+    """The absolute paths that a tmpfiles.d file makes, as far as it names them without patterns."""
+    return frozenset(line.path for line in parse_lines(text) if line.makes)
 
 
 def _quote(path: str) -> str:

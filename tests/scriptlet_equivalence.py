@@ -90,13 +90,6 @@ def _says(pattern: str) -> Callable[[Sides, str], bool]:
     return holds
 
 
-def _is_below_another_users(sides: Sides, path: str) -> bool:
-    """Whether a directory above is not root's, so that systemd-tmpfiles makes nothing there."""
-    above = (sides.triggers / path[1:]).parents
-    there = [folder for folder in above if folder.is_relative_to(sides.triggers)]
-    return any(folder.exists() and folder.stat().st_uid != 0 for folder in there)
-
-
 FACTORY = "/usr/share/factory"
 _UNITS = ("usr/lib/systemd/system", "etc/systemd/system")
 _LINKS = read_demo_set().alternatives
@@ -184,10 +177,10 @@ ALLOWED = (
         THEIRS,
     ),
     Allowed(
-        r"/var/lib/.*",
-        "below a directory of another user systemd-tmpfiles copies no file of root's: it is lost",
-        THEIRS,
-        _is_below_another_users,
+        r"/usr/lib/tmpfiles\.d/00-layer-owners\.conf",
+        "who owns directories while systemd-tmpfiles makes things in them; what comes is compared",
+        frozenset({OURS, CONTENT}),
+        _says(r"[dDvqQ]\S*\s+\S+\s+\S+\s+root(\s.*)?|z \S+ - \S+ -"),
     ),
 )
 

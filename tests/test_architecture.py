@@ -80,6 +80,7 @@ ROWS = {
         "ownership",
         "conflicts",
         "contests",
+        "crossings",
         "documentation",
         "assembly",
         "kernels",
