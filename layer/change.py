@@ -80,6 +80,8 @@ class Change:
     packages that came as files, by checksum.
     `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
     for its sake, too.
+    `again` is the commit that is deployed once more, "" where the tree is made; nothing is
+    resolved then.
     """
 
     stateroot: str
@@ -104,6 +106,7 @@ class Change:
     is_overlay_new: bool = False
     files: tuple[tuple[str, Path], ...] = ()
     keys: tuple[SigningKey, ...] = ()
+    again: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -114,14 +117,15 @@ class Change:
             and self.before == self.after
             and self.previous_base == self.base
             and not (self.added or self.removed or self.moved or self.is_overlay_new)
-            and self.previous.gone == self.resolution.gone
+            and (bool(self.again) or self.previous.gone == self.resolution.gone)
         )
 
     @property
     def restored(self) -> tuple[Nevra, ...]:
         """Packages of the base that are in the tree again."""
-        back = set(self.previous.gone) - set(self.resolution.gone)
-        return tuple(sorted(back)) if self.previous_base == self.base else ()
+        if self.again or self.previous_base != self.base:
+            return ()
+        return tuple(sorted(set(self.previous.gone) - set(self.resolution.gone)))
 
     @property
     def added(self) -> tuple[Nevra, ...]:
@@ -147,4 +151,6 @@ class Change:
         )
 
     def _layered(self) -> tuple[Nevra, ...]:
+        if self.again:
+            return tuple(p.nevra for p in self.previous.packages)
         return tuple(s.package.nevra for s in self.resolution.selections)

@@ -11,7 +11,7 @@ from layer.early_files import tracked_path
 from layer.errors import InvalidInput
 from layer.host import Host
 from layer.origin import Origin, with_options
-from layer.transaction import open_sources, prepare
+from layer.transaction import open_sources, prepare, prepare_again
 
 
 def set_initramfs(host: Host, *, is_enabled: bool, arguments: Sequence[str] = ()) -> Change:
@@ -49,7 +49,7 @@ def track_files(
             f"tracked is: {', '.join(origin.initramfs_etc) or 'nothing'}",
         )
     wanted = (tracked - set(untrack)) | {tracked_path(word) for word in track}
-    change = _same_packages(host, replace(origin, initramfs_etc=tuple(sorted(wanted))))
+    change = prepare_again(host, replace(origin, initramfs_etc=tuple(sorted(wanted))))
     checksum = hashlib.sha256(change.overlay).hexdigest()
     is_new = (checksum,) != pending.overlays if change.overlay else bool(pending.overlays)
     return replace(change, is_overlay_new=is_forced and is_new)

@@ -114,6 +114,43 @@ def prepare(
     )
 
 
+def prepare_again(
+    host: Host, after: Origin, *, kernel_arguments: Sequence[str] | None = None
+) -> Change:
+    """Decides to deploy the pending commit once more, with what stands beside it changed.
+
+    No package is needed for that, and no repository: the tree is here.
+    """
+    pending = host.require_pending()
+    commit, base = host.store.read_commit(pending.checksum), host.base_commit(pending)
+    lock, overlay = host.lock_of(pending), tracked_files(host, after)
+    check_room_to_boot(host, commit.root, overlay)
+    return Change(
+        stateroot=host.stateroot,
+        pending=pending,
+        before=host.origin(pending),
+        after=after,
+        previous_base=base,
+        base=base,
+        base_packages=None,
+        previous=lock,
+        lock=lock,
+        resolution=Resolution(),
+        headers=(),
+        audits=(),
+        unmade=(),
+        to_fetch=(),
+        triggers=(),
+        bringing=(),
+        leftovers=(),
+        overlay=overlay,
+        kernel_arguments=(
+            pending.kernel_arguments if kernel_arguments is None else tuple(kernel_arguments)
+        ),
+        again=commit.checksum,
+    )
+
+
 def apply(host: Host, change: Change) -> Deployment:
     """Makes the change: fetches, imports, assembles, commits, and at last deploys.
 
@@ -323,6 +360,10 @@ def _as_planned(
 def _commit(host: Host, change: Change) -> str:
     """The commit to deploy: the base itself where nothing is layered."""
     store = host.store
+    if change.again:
+        with store.transaction():
+            pipeline.keep(store, change.again, change.base.checksum)
+        return change.again
     packages = [find_package(store, p.checksum) for p in packages_of(change.resolution)]
     with host.scratch() as scratch, store.transaction():
         gone = change.resolution.gone

@@ -32,7 +32,7 @@ from layer.signing import fetch_checked
 from layer.sourcing import prepare_words, read_files, split_words, with_newer
 from layer.status import fulfils, is_named
 from layer.store.remote import borrow, pull, pull_history, read_history, require_complete
-from layer.transaction import open_sources, prepare
+from layer.transaction import open_sources, prepare, prepare_again
 from layer.words import instant
 
 _FEWEST_DIGITS = 7  # of a checksum that stands for all of it
@@ -169,10 +169,7 @@ def edit_kernel_arguments(host: Host, edits: Edits) -> Change:
     """The same tree with other kernel arguments."""
     pending = host.require_pending()
     arguments = edited(pending.kernel_arguments, edits)
-    base, lock = host.base_commit(pending), host.lock_of(pending)
-    origin = host.origin(pending)
-    with open_sources(host, base, lock, needs_repositories=False, kept=origin.files) as sources:
-        return prepare(host, origin, base, sources, kernel_arguments=arguments)
+    return prepare_again(host, host.origin(pending), kernel_arguments=arguments)
 
 
 def pin(host: Host, numbers: Sequence[int], *, is_pinned: bool) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from layer.errors import InvalidInput
 from layer.kernel_arguments import Edits, edited
-from tests.cli import REBOOT, do, fails
+from layer.store.trees import lookup
+from tests.cli import REBOOT, do, fails, origin_of
 from tests.snapshot import unchanged
 from tests.world import Machine
 
@@ -83,3 +84,60 @@ def test_a_wrong_edit_changes_nothing(machine_kept: Machine) -> None:
     error, fault, _ = fails(machine_kept, "kargs", "--delete=nosuch", "-y")
     assert error == "error: the kernel arguments stay as they are:"
     assert fault == "  there is no nosuch"
+
+
+def _lose_everything(machine: Machine) -> None:
+    """No repository can be had, no package is kept, and no file is here that was asked for."""
+    host = machine.host()
+    with host.store.transaction():
+        for ref in host.store.refs("layer/pkg"):
+            host.store.set_ref(ref, None)
+    dead = machine.pending().path / "etc/yum.repos.d"
+    dead.mkdir(parents=True, exist_ok=True)
+    (dead / "dead.repo").write_text("[dead]\nname=dead\nbaseurl=http://127.0.0.1:1/\n")
+    origin = machine.pending().path.with_name(machine.pending().path.name + ".origin")
+    lost = f"requested-local={'a' * 64}:foo-1-1.x86_64;"
+    origin.write_text(
+        origin.read_text().replace("requested=apple;\n", f"requested=apple;\n{lost}\n")
+    )
+
+
+def test_the_same_commit_is_deployed_with_nothing_but_the_tree(machine: Machine) -> None:
+    machine.install("apple")
+    before = machine.pending()
+    _lose_everything(machine)
+    origin = origin_of(machine)
+    with unchanged(machine.path):
+        plan = do(machine, "kargs", "-n", "--append=debug").stdout
+        assert "Kernel arguments: root=/dev/vda quiet debug" in plan
+        assert "Removing" not in plan
+        assert "Triggers" not in plan
+        words = ["-y", "--append-if-missing=quiet", "--unchanged-exit-77"]
+        done = do(machine, "kargs", *words, status=77)
+        assert done.stdout == "No change.\n"
+        lines = fails(machine, "initramfs", "-y", "--enable")
+        assert "came as files, and are not here" in lines[0]
+    do(machine, "kargs", "-y", "--append=debug")
+    after = machine.pending()
+    assert (after.checksum, after.serial) == (before.checksum, before.serial + 1)
+    assert after.kernel_arguments == (*before.kernel_arguments, "debug")
+    assert origin_of(machine) == origin
+    assert machine.layered() == ["apple", "libseed"]
+    do(machine, "initramfs-etc", "-y", "--track=/etc/tiny.conf")
+    assert machine.pending().checksum == before.checksum
+    assert machine.pending().overlays
+
+
+def test_a_commit_that_is_not_whole_is_not_deployed_again(machine: Machine) -> None:
+    machine.install("web")
+    host = machine.host()
+    checksum = lookup(
+        host.store, host.store.read_commit(machine.pending().checksum).root, "usr/bin/web"
+    )
+    assert isinstance(checksum, str)
+    lost = host.store.path / f"objects/{checksum[:2]}/{checksum[2:]}.file"
+    lost.unlink()
+    before = machine.host().sysroot.deployments()
+    done = do(machine, "kargs", "-y", "--append=debug", status=1)
+    assert [line.count(checksum) for line in done.stderr.splitlines()[1:]] == [2]
+    assert machine.host().sysroot.deployments() == before
