@@ -194,11 +194,6 @@ def test_a_reboot_into_what_does_not_run_is_refused(
     ]
 
 
-def test_without_a_change_there_is_no_reboot(machine_kept: Machine) -> None:
-    with unchanged(machine_kept.path):
-        assert do(machine_kept, "upgrade", "-y", "-r").stdout == "No upgrade available.\n"
-
-
 def test_systemctl_is_asked_for_the_reboot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "systemctl"
     fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ ! -e {tmp_path}/no ]\n')

@@ -302,3 +302,12 @@ def test_a_later_change_is_not_locked(booted: Booted) -> None:
     booted.layer("finalize-deployment", checksum, "--allow-unlocked")
     booted.reboot()
     assert booted.machine.layered() == ["suid", "web"]
+
+
+def test_a_reboot_follows_a_change_alone(booted: Booted) -> None:
+    booted.program("systemctl", 'echo "$@" >> /run/systemctl')
+    unchanged = booted.layer("upgrade", "-y", "-r", repositories=True)
+    assert unchanged.stdout == "No upgrade available.\n"
+    assert booted.run("cat", "/run/systemctl", status=1).stdout == ""
+    install(booted, "-r", "web")
+    assert booted.run("cat", "/run/systemctl").stdout == "reboot\n"
