@@ -26,10 +26,9 @@ def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
     try:
         if not options.once:
             staged.cancel_return(var)
+        forget_lost(host)
         if written[0].is_staged:
             staged.remember(var, written[0])
-        else:
-            staged.forget(var)
     except OSError as error:
         host.reporter.note(f"a failure at shutdown will not be reported: {error}")
     return written
@@ -79,4 +78,5 @@ def finalize(host: Host, checksum: str | None, *, allow_unlocked: bool = False) 
 
 def forget_lost(host: Host) -> None:
     """No longer reports what was staged and did not come to be."""
-    staged.forget(host.sysroot.var(host.stateroot))
+    for var in host.places():
+        staged.forget(var)

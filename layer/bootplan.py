@@ -54,11 +54,11 @@ def rollback_target(deployments: Sequence[Deployment], stateroot: str) -> Deploy
     """What a rollback boots: the second deployment of the stateroot.
 
     On a booted machine whose default is not what runs, it is the booted one; what is staged is
-    such a default.
+    such a default, and so is one of another stateroot.
     """
     own = [d for d in deployments if d.stateroot == stateroot]
     booted = next((d for d in own if d.is_booted), None)
-    if booted is not None and own[0] is not booted:
+    if booted is not None and deployments[0] is not booted:
         return booted
     if len(own) > 1:
         return own[1]

@@ -124,12 +124,16 @@ class Host:
         commit = self.store.read_commit(deployment.checksum)
         return read_lock(commit) if base_of(commit) else Lock()
 
+    def places(self) -> tuple[Path, ...]:
+        """The directories that are /var, of all stateroots."""
+        return tuple(self.sysroot.var(stateroot) for stateroot in self.sysroot.stateroots())
+
     def state(self) -> MachineState:
         """All deployments of all stateroots, and what became of the one that was staged last."""
         present = self.sysroot.deployments()
         return MachineState(
             deployments=tuple(self._state(deployment) for deployment in present),
-            lost=staged.find_lost(self.sysroot.path, self.sysroot.var(self.stateroot), present),
+            lost=staged.find_lost(self.sysroot.path, self.places(), present),
             is_locked=self.sysroot.is_finalization_locked,
             is_once=staged.is_once(self.sysroot.var(self.stateroot)),
         )
@@ -199,9 +203,9 @@ class Host:
                 f"waiting: another program works on {self.sysroot.path}"
             ),
         ):
-            var = self.sysroot.var(self.stateroot)
-            if staged.is_settled(var, self.sysroot.deployments()):
-                staged.forget(var)
+            for var in self.places():
+                if staged.is_settled(var, self.sysroot.deployments()):
+                    staged.forget(var)
             try:
                 yield
             except KeyboardInterrupt as error:

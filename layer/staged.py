@@ -52,14 +52,20 @@ def is_settled(var: Path, deployments: Sequence[Deployment]) -> bool:
     return record is not None and any(_is(d, record) for d in deployments)
 
 
-def find_lost(sysroot: Path, var: Path, deployments: Sequence[Deployment]) -> Lost | None:
-    """What was staged in an earlier boot and is not there; whoever wrote it, if it has failed."""
+def find_lost(
+    sysroot: Path, places: Sequence[Path], deployments: Sequence[Deployment]
+) -> Lost | None:
+    """What was staged in an earlier boot and is not there; whoever wrote it, if it has failed.
+
+    `places` are the /var of all stateroots: one may stage for another.
+    """
     reason = ""
     with suppress(OSError):
         reason = (sysroot / _STAMP).read_text(errors="replace").strip()
-    record = _read(var / _RECORD)
-    if record is not None and record.boot != _boot() and not is_settled(var, deployments):
-        return Lost(record.checksum, reason)
+    for var in places:
+        record = _read(var / _RECORD)
+        if record is not None and record.boot != _boot() and not is_settled(var, deployments):
+            return Lost(record.checksum, reason)
     return Lost("", reason) if reason else None
 
 

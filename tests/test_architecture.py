@@ -70,6 +70,7 @@ ROWS = {
         "foresight",
         "machine_etc",
         "staged",
+        "homes",
         "copies",
         "importer",
         "accounts",

@@ -9,12 +9,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from layer.__main__ import cli
+from layer.history import BaseVersion, Entry, as_object
 from layer.importer import find_package
 from layer.model import Commit
 from layer.treefile import parse_treefile
@@ -66,6 +69,13 @@ def test_links_between_texts_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", read(name))
     folder = (ROOT / name).parent
     assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def test_the_readme_has_a_line_for_every_verb() -> None:
+    table = read("README.md").split("## The verbs")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", table, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == verbs()
+    assert all(10 <= len(text) < 140 for _, text in rows)
 
 
 # --- man pages -----------------------------------------------------------------------------------
@@ -245,6 +255,20 @@ def test_the_formats_name_all_metadata_of_a_derived_commit(machine: Machine) -> 
 def test_the_formats_name_all_metadata_of_a_base(world: World, machine: Machine) -> None:
     metadata = set(machine.host().store.read_commit(world.base.checksum).metadata)
     assert metadata == documented("Derived commit") - {"layer.base"}
+
+
+def test_the_formats_name_all_keys_of_the_history() -> None:
+    base = BaseVersion("a", "b", "c")
+    by_name = {"str": "x", "int": 1, "bool": True, "BaseVersion | None": base}
+    full: dict[str, Any] = {}
+    for field in fields(Entry):
+        full[field.name] = by_name.get(str(field.type), (("x", "y"),))
+    written = as_object(Entry(**full))
+    assert len(written) == len(Entry.__slots__) + 1  # and the schema
+    assert set(written) - {"has-booted"} == documented("History")
+    assert set(written["base"]) == {"source", "checksum", "version"}
+    assert '`{"checksum", "source", "version"}`' in read("docs/formats.md")
+    assert "`has-booted`" in read("docs/formats.md")
 
 
 def _trigger_output(machine: Machine) -> Commit:

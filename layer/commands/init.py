@@ -16,11 +16,17 @@ import click
     help="The physical root (default: /).",
 )
 @click.option("--stateroot", "--os", required=True, metavar="NAME", help="Its name.")
-def command(sysroot: Path, stateroot: str) -> None:
+@click.option("--share-home", metavar="OTHER", help="With the /home of another stateroot.")
+def command(sysroot: Path, stateroot: str, share_home: str | None) -> None:
     """Make an OSTree sysroot and a stateroot."""
+    from layer import homes
     from layer.host import require_root
     from layer.store.sysroot import initialize
 
     require_root()
+    if share_home is not None:
+        homes.require_owner(sysroot, share_home)
     initialize(sysroot, stateroot)
+    if share_home is not None:
+        homes.share_home(sysroot, stateroot, share_home)
     click.echo(f"Stateroot {stateroot} is ready in {sysroot}; next: layer remote add NAME URL")

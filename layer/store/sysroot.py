@@ -20,6 +20,11 @@ _LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
 # know makes the file not itself (ostree-sysroot-deploy.c).
 _LOCKED = Path("/run/ostree/staged-deployment-locked")
 _STAGED = Path("/run/ostree/staged-deployment")
+# Where as many deployments come as go, libostree 2022.7 looks at kernels and their arguments alone
+# (deployment_bootconfigs_equal). Entries of two stateroots that change places are then left as
+# they are, and name what is no longer there. This argument, which means nothing to anybody else,
+# makes it write them anew.
+_MARK = "layer.stateroot="
 
 
 class Sysroot:
@@ -37,13 +42,8 @@ class Sysroot:
                 f"{path} is not an OSTree sysroot",
                 f"make one with `layer init --sysroot {path} --stateroot NAME`",
             )
+        self._sysroot = _open(path)
         with translated(f"cannot open the sysroot {path}"):
-            # Where the machine has booted from OSTree and /sysroot is read-only, a
-            # process of root gets a mount namespace of its own in which it is not. The object
-            # that makes it holds on to the mounts of the old one, so it is not the one to use.
-            for _ in range(2):
-                self._sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
-                self._sysroot.initialize_with_mount_namespace(None)
             self._sysroot.load(None)
             _, repo = self._sysroot.get_repo(None)
         self.store = OstreeStore.adopt(repo, path / "ostree/repo")
@@ -197,7 +197,7 @@ class Sysroot:
             with (
                 interruptible() as cancellable,
                 deploy_options(
-                    self._sysroot, new.kernel_arguments, new.overlay, cancellable
+                    self._sysroot, self._marked(new), new.overlay, cancellable
                 ) as options,
             ):
                 self._sysroot.stage_tree_with_options(
@@ -219,13 +219,17 @@ class Sysroot:
     def _deploy(self, new: NewDeployment, current: list[Any], cancellable: Any) -> Any:
         origin = _keyfile(new.origin)
         merge = None if new.merge is None else current[new.merge.index]
-        with deploy_options(
-            self._sysroot, new.kernel_arguments, new.overlay, cancellable
-        ) as options:
+        with deploy_options(self._sysroot, self._marked(new), new.overlay, cancellable) as options:
             _, deployment = self._sysroot.deploy_tree_with_options(
                 new.stateroot, new.checksum, origin, merge, options, cancellable
             )
         return deployment
+
+    def _marked(self, new: NewDeployment) -> tuple[str, ...]:
+        """The kernel arguments, told from those of other stateroots where there are any."""
+        others = {d.get_osname() for d in self._sysroot.get_deployments()} - {new.stateroot}
+        mark = (f"{_MARK}{new.stateroot}",) if others else ()
+        return (*new.kernel_arguments, *mark)
 
     def _noun(self, item: Any, index: int, *, is_booted: bool) -> Deployment:
         origin = item.get_origin()
@@ -238,7 +242,9 @@ class Sysroot:
             origin=origin.to_data()[0] if origin else "",
             path=self.path / self._sysroot.get_deployment_dirpath(item),
             # ostree= names the deployment itself and is written anew with each.
-            kernel_arguments=tuple(a for a in options.split() if not a.startswith("ostree=")),
+            kernel_arguments=tuple(
+                a for a in options.split() if not a.startswith(("ostree=", _MARK))
+            ),
             is_booted=is_booted,
             is_staged=item.is_staged(),
             is_pinned=item.is_pinned(),
@@ -253,6 +259,18 @@ class Sysroot:
         with translated(f"cannot lock {self.path}"):
             _, acquired = self._sysroot.try_lock()
         return bool(acquired)
+
+
+def _open(path: Path) -> Any:
+    """libostree's object, by which /sysroot can be written to once the lock is asked for."""
+    with translated(f"cannot open the sysroot {path}"):
+        # Where the machine has booted from OSTree and /sysroot is read-only, a
+        # process of root gets a mount namespace of its own in which it is not. The object
+        # that makes it holds on to the mounts of the old one, so it is not the one to use.
+        for _ in range(2):
+            sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+            sysroot.initialize_with_mount_namespace(None)
+    return sysroot
 
 
 def _keyfile(text: str) -> Any:
@@ -292,9 +310,10 @@ def initialize(path: Path, stateroot: str) -> None:
         raise StoreError(f"{path} has a stateroot {stateroot} already")
     for name in ("boot", "ostree"):
         (path / name).mkdir(parents=True, exist_ok=True)
-    sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path)))
+    is_new = not (path / "ostree/repo/objects").exists()
+    # The running machine's may be read-only until it is asked for so.
+    sysroot = OSTree.Sysroot.new(Gio.File.new_for_path(str(path))) if is_new else _open(path)
     with translated(f"cannot make a sysroot at {path}"):
-        is_new = not (path / "ostree/repo/objects").exists()
         sysroot.ensure_initialized(None)
         sysroot.load(None)
         sysroot.init_osname(stateroot, None)
