@@ -184,7 +184,14 @@ class _Links:
             return
         text = b"" if template is None else self._read(template)
         attributes = FileAttributes()
-        if present is not None:
+        if settings.whole:
+            if present is not None or (settings.template and template is None):
+                return
+            mode = 0o100644
+            if template is not None:
+                mode = self._store.read_file_attributes(template).mode
+            attributes = FileAttributes(mode=mode)
+        elif present is not None:
             attributes = self._store.read_file_attributes(present)
             before = b"" if attributes.target else self._read(present)
             text = before + missing_settings(before, text)

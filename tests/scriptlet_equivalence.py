@@ -172,6 +172,11 @@ ALLOWED = (
         _has_copy,
     ),
     Allowed(
+        r"/var/lib/ucf(/.*)?",
+        "what ucf remembers of the files that it copied; the copies are compared",
+        THEIRS,
+    ),
+    Allowed(
         r"/var/lib/shells\.state",
         "what update-shells remembers of its own lines, to take them out; a tree is made anew",
         THEIRS,

@@ -253,6 +253,8 @@ CASES = (
     ),
     Case("pam-auth-update", DEBIAN + "pam-auth-update --package", "?"),
     Case("ucf", DEBIAN + "ucf --three-way /usr/share/tool/tool.conf /etc/tool/tool.conf", "?"),
+    Case("ucfr", DEBIAN + "ucfr --force tool /etc/tool/tool.conf", ""),
+    Case("dpkg-divert, back", DEBIAN + "dpkg-divert --remove --rename /usr/bin/x", ""),
     Case("dpkg-divert", DEBIAN + "dpkg-divert --package tool --rename --add /usr/bin/x", "?"),
     Case(
         "debconf",

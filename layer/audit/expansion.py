@@ -13,6 +13,7 @@ from layer.audit.state import UNKNOWN, State, Word
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\([$`"\\\n])')
 _PATTERN = re.compile(r"[*?\[]|[@!+]\(")
+_FILE = re.compile(r"(/[A-Za-z0-9_.+-]+){2,}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ARITHMETIC = {"binary_expression", "parenthesized_expression", "unary_expression"}
 _DEFAULTS = (":-", "-", ":+", "+", ":?", "?")
@@ -118,12 +119,26 @@ def _made(node: Node, state: State, effects: Effects) -> _Piece:
     """What commands, sums and here-documents come to."""
     if node.kind in {"command_substitution", "process_substitution"}:
         effects.substitute(node, state)
-        return _Piece(UNKNOWN, splits=True)
+        return _Piece(_folder(node, state, effects), splits=True)
     if node.kind == "arithmetic_expansion":
         return _arithmetic(node, state, effects)
     if node.kind == "heredoc_body":
         return _Piece(_text_with_gaps(node, state, effects, _heredoc_escapes), is_quoted=True)
     return next(_other(node, state, effects))
+
+
+def _folder(node: Node, state: State, effects: Effects) -> str:
+    """What `dirname` of one known path prints; UNKNOWN for all other commands."""
+    words = node.named[0].named if len(node.named) == 1 and node.named[0].kind == "command" else ()
+    if len(words) != 2 or words[0].text != "dirname" or "dirname" in state.functions:
+        return UNKNOWN
+    if words[1].kind not in {"word", "string", "simple_expansion"} or set("(`") & set(
+        words[1].text
+    ):
+        return UNKNOWN
+    found = expand(words[1], state, effects)
+    is_path = len(found) == 1 and found[0].is_known and _FILE.fullmatch(found[0].text)
+    return found[0].text.rpartition("/")[0] if is_path else UNKNOWN
 
 
 def _plain(node: Node, state: State, effects: Effects) -> Iterator[_Piece]:

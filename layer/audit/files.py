@@ -10,16 +10,18 @@ from dataclasses import replace
 from layer.audit.ruling import Call, Gathered, Options, Ruling, parse_options, rewritten, unknown
 from layer.audit.state import GuardKind
 from layer.audit.verdict import Alternative, Mode, Verdict
+from layer.model import PackageFile
 
 # No "%": it is tmpfiles.d's own; no white space, no quotes.
 _PATH = re.compile(r"/[A-Za-z0-9_./@+:,=-]*")
 _MODE = re.compile(r"[0-7]{3,4}")
 _CHANGES = re.compile(r"[ugoa]*[+-][rwxst]+")
 _OWNER = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_-]*)?(?:[:.]([A-Za-z0-9_][A-Za-z0-9_-]*)?)?")
-_CAPABILITIES = re.compile(r"[a-z0-9_,+=]+")
+_CAPABILITIES = re.compile(r"[A-Za-z0-9_,+=]+")
 # Folders that need no declaration.
 _PASSING = (
     (re.compile(r"/etc/sysconfig"), "the files that are put into it make it"),
+    (re.compile(r"/etc/apparmor\.d/local"), "the files that are put into it make it"),
     (re.compile(r"/run/regenerate-initrd"), "openSUSE's note for the scripts that follow"),
     (re.compile(r"/var/lib/rpm-state(/.+)?"), "notes for the scripts that follow"),
 )
@@ -126,10 +128,23 @@ def _symbolic(change: str, options: Options, call: Call, gathered: Gathered) -> 
         file = gathered.file(path)
         if file is None or not _is_in_tree(path) or stat.S_ISLNK(file.mode):
             return None
-        before = next((m.mode for m in reversed(gathered.modes) if m.path == path and m.mode), None)
-        found.append(Mode(path, _changed(before or stat.S_IMODE(file.mode), change)))
+        found.append(Mode(path, _changed(_mode_now(file, path, gathered), change)))
     gathered.modes += found
+    _note_certainty(call, paths, gathered)
     return rewritten("the file has this mode in the tree")
+
+
+def _mode_now(file: PackageFile, path: str, gathered: Gathered) -> int:
+    """The mode that the commands so far leave the package's own file with."""
+    before = (m.mode for m in reversed(gathered.modes) if m.path == path and m.mode is not None)
+    return next(before, stat.S_IMODE(file.mode))
+
+
+def _note_certainty(call: Call, paths: Sequence[str], gathered: Gathered) -> None:
+    """The last command about a mode says whether it is certain."""
+    gathered.certain.difference_update(paths)
+    if not call.guards:
+        gathered.certain.update(paths)
 
 
 def _changed(mode: int, change: str) -> int:
@@ -154,7 +169,7 @@ def _attributes(
     paths = _paths(options.words[1:])
     if paths is None or not _hangs(call, paths):
         return None
-    is_deep = options.has("-R", "--recursive")
+    is_deep, owns = options.has("-R", "--recursive"), bool(user or group)
     lines, modes = [], []
     for path in paths:
         file = gathered.file(path)
@@ -164,10 +179,23 @@ def _attributes(
         elif file is None or is_deep or not _is_in_tree(path) or stat.S_ISLNK(file.mode):
             return None
         else:
-            modes.append(Mode(path, int(mode, 8) if mode else None, user, group))
+            now = _mode_now(file, path, gathered)
+            kept = _after_chown(now) if owns and stat.S_ISREG(file.mode) else now
+            new = int(mode, 8) if mode else kept
+            modes.append(Mode(path, new if mode or kept != now else None, user, group))
     gathered.tmpfiles += lines
     gathered.modes += modes
+    if owns:
+        # The kernel takes a file's capabilities away with its old owner, be the new one the same.
+        gathered.capabilities[:] = [c for c in gathered.capabilities if c[0] not in paths]
+    if mode:
+        _note_certainty(call, paths, gathered)
     return rewritten("it is declared: tmpfiles.d, or the file's own attributes in the tree")
+
+
+def _after_chown(mode: int) -> int:
+    """What chown(2) leaves of a file's mode: no set-id bit, but that of mandatory locks."""
+    return mode & ~(0o6000 if mode & 0o010 else 0o4000)
 
 
 def _statoverride(call: Call, gathered: Gathered) -> _Lines:

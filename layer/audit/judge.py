@@ -10,6 +10,7 @@ from functools import partial
 
 from layer import layout
 from layer.audit.accounts import rewrite_account
+from layer.audit.copied import rewrite_copy
 from layer.audit.file_triggers import is_for_files, is_within, rule_by_place
 from layer.audit.files import rewrite_file
 from layer.audit.grammar import Node, parse_lua, parse_script
@@ -17,7 +18,7 @@ from layer.audit.lua import walk as lua
 from layer.audit.lua.expressions import evaluate, values
 from layer.audit.lua.run import Run
 from layer.audit.notes import Notes
-from layer.audit.older import rule_older
+from layer.audit.older import rule_older, rule_withdrawn
 from layer.audit.rows import rule_by_row
 from layer.audit.ruling import ANYTHING, Call, Gathered, Ruling, unknown
 from layer.audit.simple import Simple
@@ -203,8 +204,10 @@ def _rule(
         or _rule_by_trigger(call, scriptlet, gathered, covers)
         or rule_by_place(call, package, scriptlet, {cover.trigger for cover in covers})
         or rule_older(call, scriptlet.slot, gathered)
+        or rule_withdrawn(call, package, gathered)
         or rewrite_account(call, gathered)
         or rewrite_settings(call, gathered)
+        or rewrite_copy(call, gathered)
         or rewrite_file(call, gathered)
         or rule_by_row(call)
     )

@@ -34,6 +34,28 @@ def rule_older(call: Call, slot: str, gathered: Gathered) -> Ruling | None:
     return Ruling(Verdict.NOT_APPLICABLE, reason)
 
 
+def rule_withdrawn(call: Call, package: str, gathered: Gathered) -> Ruling | None:
+    """Diversions and links of init scripts that the package takes back; None for all else."""
+    if not call.is_known or call.fed is not None:
+        return None
+    if call.name == "dpkg-divert":
+        flags = frozenset(["--remove", "--rename", "--no-rename", "--quiet"])
+        options = parse_options(call.texts, flags, frozenset(["--package", "--divert"]))
+        if options is None or not options.has("--remove") or len(options.words) != 1:
+            return None
+        # Without a name it is the package whose script runs, dpkg-divert(1).
+        if options.value("--package") not in {"", package}:
+            return None
+        reason = "a diversion of an older version, which a new tree has never had"
+        return Ruling(Verdict.HARMLESS, reason)
+    if call.name == "update-rc.d" and len(call.texts) == 3:
+        flag, name, verb = call.texts
+        if (flag, verb) == ("-f", "remove") and not gathered.file(f"/etc/init.d/{name}"):
+            reason = "links to an init script of an older version, which a new tree has never had"
+            return Ruling(Verdict.HARMLESS, reason)
+    return None
+
+
 def _is_removal(call: Call, gathered: Gathered) -> bool:
     options = parse_options(call.texts, frozenset(["-f", "-r", "-R"]), frozenset())
     if options is None or not options.words or not call.is_known:

@@ -76,7 +76,7 @@ ROWS = (
     _harmless(r"find(?!.* -(exec|ok|delete|fprint|fls))( [^\0 ]+)*", _READS),
     _harmless(
         r"sed( -n| -r| -E)*( -e)? \^?(s(?P<d>[/,|#:!@])(?:(?!(?P=d))[^\n])*(?P=d)(?:(?!(?P=d))[^\n])*"
-        r"(?P=d)[gpI0-9]*|[0-9$]*[pdq]|/[^/\n]*/[pd])( [^-\0 ][^ ]*)*",
+        r"(?P=d)[gpI0-9]*|[0-9$]*[pdq]|/(\\[^\n]|[^/\\\n])*/[pd])( [^-\0 ][^ ]*)*",
         "it prints a changed copy",
     ),
     _harmless(
@@ -118,6 +118,11 @@ ROWS = (
     _live(r"firewall-cmd( --quiet| --reload){1,2}", "the running firewall reads its rules anew"),
     _live(r"dbus-send --system .*org\.freedesktop\.DBus\.ReloadConfig", "it speaks to the running bus"),
     _live(r"telinit [uq]", _RESTARTS),
+    _live(
+        r"/usr/share/update-notifier/notify-reboot-required",
+        "it tells the desktop that runs; the new tree starts with the next boot",
+    ),
+    _harmless(r"touch /(var/)?run/reboot-required", "what is there does not last"),
     _live(r"load_policy( -q)?", "the running kernel reads the policy; a boot does that anyway"),
     _live(
         r"fixfiles -C /var/lib/rpm-state/[\w.-]+ restore",
@@ -160,6 +165,10 @@ ROWS = (
     ),
     _harmless(r"dpkg-maintscript-helper supports \S+", _READS),
     _harmless(
+        r"ucfr( --force| -f)? [a-z0-9][a-z0-9.+-]* /etc/\S+",
+        "ucf's note of whose file it is, which it reads when a package is purged",
+    ),
+    _harmless(
         r"dpkg-trigger( --no-await| --by-package=\S+)* \S+",
         "it asks dpkg to run the script of another package, which is judged by itself",
     ),
@@ -168,6 +177,10 @@ ROWS = (
     ),
     _harmless(
         r"py3?(compile|clean)( .*)?|pypy3?compile( .*)?",
+        "byte-code is a cache; Python works without it",
+    ),
+    _harmless(
+        r"python3\.[0-9]+ -E -S( -O)? /usr/lib/python3\.[0-9]+/py_compile\.py( .*)?",
         "byte-code is a cache; Python works without it",
     ),
     _harmless(r"update-menus", "menus are a cache; the tool makes them anew when it is called"),

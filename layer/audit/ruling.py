@@ -86,6 +86,7 @@ class Gathered:
     sysusers: list[str] = field(default_factory=list)
     tmpfiles: list[str] = field(default_factory=list)
     capabilities: list[tuple[str, str]] = field(default_factory=list)
+    certain: set[str] = field(default_factory=set)  # paths with a mode that hangs on nothing
     links: list[tuple[str, str]] = field(default_factory=list)
     alternatives: list[Alternative] = field(default_factory=list)
     modes: list[Mode] = field(default_factory=list)
@@ -118,11 +119,12 @@ class Gathered:
         """Attributes of files, without set-id bits where there are capabilities.
 
         A script makes a program setuid where it cannot give it these. A tree always can, and the
-        program shall not run with all of root's power, too.
+        program shall not run with all of root's power, too. A mode that hangs on nothing is no
+        such other way: chmod leaves capabilities alone and setcap the mode, so it has both.
         """
         able = {path for path, _ in self.capabilities}
         for mode in self.modes:
-            if mode.path in able and mode.mode is not None:
+            if mode.path in able - self.certain and mode.mode is not None:
                 mode = replace(mode, mode=mode.mode & ~_SET_ID)
             yield mode
 

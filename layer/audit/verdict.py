@@ -60,11 +60,13 @@ class Mode:
 class Settings:
     """A file of settings in /etc that is made from the package's own `template`.
 
-    Where it is there, it gets what it lacks of the variables; "" makes it empty.
+    Where it is there, it gets what it lacks of the variables, or stays where `whole` says that
+    it is no list of such; "" makes it empty.
     """
 
     path: str
     template: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Rewrites:
     `sysusers` and `tmpfiles` are lines of sysusers.d(5) and tmpfiles.d(5), `capabilities`
     (path, text as setcap reads it), `links` (path, target); `shells` are for shells(5);
     `disabled` are units that a preset must not enable: ("system" or "user", name); `settings`
-    are openSUSE's files below /etc/sysconfig.
+    are openSUSE's files below /etc/sysconfig, and copies of shipped files.
     """
 
     sysusers: tuple[str, ...] = ()
