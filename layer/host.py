@@ -14,7 +14,6 @@ from pathlib import Path
 
 from layer import bootplan, staged
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
-from layer.importer import find_package, read_package_header
 from layer.lock import Lock, base_of, read_lock
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
 from layer.origin import Origin, parse_origin
@@ -67,6 +66,7 @@ class Options:
 class Host:
     """The one holder of state: a sysroot and a stateroot in it.
 
+    What a verb has no use for is not loaded: rpm and the audit take longer than all else of it.
     `borrowed` stands over the sysroot's repository for who may not write there.
     """
 
@@ -226,6 +226,10 @@ class Host:
         return bootplan.merge_source(self.sysroot.deployments(), self.stateroot)
 
     def _headers(self, lock: Lock) -> tuple[PackageHeader, ...]:
+        if not lock.packages:
+            return ()
+        from layer.importer import find_package, read_package_header
+
         imported = [find_package(self.store, p.checksum) for p in lock.packages]
         return tuple(read_package_header(self.store, p) for p in imported if p is not None)
 
@@ -255,8 +259,6 @@ class Host:
             pending_base=self._pending_base(origin, base),
             lines_not_run=self._lines_not_run(deployment, headers),
         )
-
-    # What nothing asks for is not loaded: the audit alone takes longer than all else of `status`.
 
     def _reasons(
         self, base: Commit, inactive: Sequence[Request]
