@@ -1,93 +1,31 @@
-"""The life of a machine that has layer in its base: four boots in QEMU (`make test-boot`).
-
-What is asserted is what the guest wrote to its serial console; that stays in build/test-boot.
-"""
+"""The life of a machine that has layer in its base: four boots in QEMU (`make test-boot`)."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from testdata.distro.boot import BootResult, boot_image, make_image
-from testdata.guest.build import HERE
-from testdata.guest.image import ensure_disks
-from testdata.guest.wheels import CHECKOUT
+from tests.guest import WORK, Step, live
 
 pytestmark = pytest.mark.slow
 
-WORK = CHECKOUT / "build/test-boot"
 STEPS = ("1-install", "2-rollback", "3-upgrade", "4-both")
-TIMEOUT = 400  # seconds; a boot takes a fifth of that where nothing else is going on
 LAYERS = ["demo-catalog", "demo-daemon", "strace"]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a boot came to, and what the step said: the last value of each key."""
-
-    result: BootResult
-    said: Mapping[str, str]
-
-    def deployment(self, index: int) -> dict[str, object]:
-        """What `layer status --json` said of a deployment."""
-        found: dict[str, object] = json.loads(self.said[f"json.{index}"])
-        return found
-
-    def seconds(self) -> Mapping[str, float]:
-        """How long each command took."""
-        prefix = "seconds."
-        return {
-            key.removeprefix(prefix): float(value)
-            for key, value in self.said.items()
-            if key.startswith(prefix)
-        }
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Step]:
-    """The four boots, one after the other, on one disk."""
-    begun = time.monotonic()
-    WORK.mkdir(parents=True, exist_ok=True)
-    disks = ensure_disks(WORK)
-    print(f"\ndisks: {time.monotonic() - begun:.0f} s", flush=True)
-    scratch = tmp_path_factory.mktemp("boot")
-    make_image(HERE / "steps", scratch / "steps.img", spare=32 << 20)
-    system = scratch / "system.img"
-    subprocess.run(["cp", "--sparse=always", disks.system, system], check=True)
-    begun = time.monotonic()
-    steps = {}
-    for name in STEPS:
-        steps[name] = _boot(name, system, (disks.served, scratch / "steps.img"))
-    print(f"all boots: {time.monotonic() - begun:.0f} s", flush=True)
-    system.unlink()
-    return steps
-
-
-def _boot(name: str, system: Path, disks: tuple[Path, ...]) -> Step:
-    log = WORK / f"serial-{name}.log"
-    result = boot_image(
-        system, timeout=TIMEOUT, arguments=[f"guest-step={name}"], disks=disks, log=log
-    )
-    lines = [line.partition("=") for line in result.values("test")]
-    step = Step(result, {key: value for key, _, value in lines})
-    spent = ", ".join(f"{what} {seconds}" for what, seconds in step.seconds().items())
-    print(f"{name}: {result.state}, {result.seconds:.0f} s ({spent})", flush=True)
-    # What follows would only be wrong, too.
-    assert result.is_running, f"{name} came to {result.state}; see {log}"
-    return step
+    """Four boots."""
+    return live(STEPS, tmp_path_factory.mktemp("boot"))
 
 
 def test_no_unit_fails_and_none_is_left_out(life: Mapping[str, Step]) -> None:
-    for step in life.values():
+    for name, step in life.items():
         assert step.result.values("failed") == ()
         assert [line for line in step.result.values("journal") if "ordering cycle" in line] == []
-        assert (step.said["usr"], step.said["sysroot"]) == ("read-only", "read-only")
+        usr = "writable" if name == "1-install" else "read-only"
+        assert (step.said["usr"], step.said["sysroot"]) == (usr, "read-only")
 
 
 def test_every_command_does_what_it_should(life: Mapping[str, Step]) -> None:
@@ -97,11 +35,14 @@ def test_every_command_does_what_it_should(life: Mapping[str, Step]) -> None:
     }
     assert statuses == {
         "1-install": dict.fromkeys(
-            ["status.install", "status.useradd", "status.chpasswd", "status.status"], 0
+            ["status.install", "status.overlay", "status.useradd", "status.chpasswd"], 0
+        )
+        | {"status.again": 1, "status.json": 0},
+        "2-rollback": {"status.json": 0, "status.rollback": 0},
+        "3-upgrade": dict.fromkeys(
+            ["status.json", "status.install", "status.check", "status.upgrade"], 0
         ),
-        "2-rollback": {"status.rollback": 0},
-        "3-upgrade": dict.fromkeys(["status.install", "status.check", "status.upgrade"], 0),
-        "4-both": {"status.upgrade": 77, "status.cleanup": 0},
+        "4-both": {"status.json": 0, "status.upgrade": 77, "status.cleanup": 0},
     }
 
 
@@ -176,6 +117,31 @@ def test_an_upgrade_carries_the_layers_along(life: Mapping[str, Step]) -> None:
     assert last.said["strace"].startswith("strace -- version ")
     booted = last.deployment(0)
     assert (booted["version"], booted["packages"]) == ("2", LAYERS)
+
+
+def test_an_overlay_over_usr_is_gone_after_the_reboot(life: Mapping[str, Step]) -> None:
+    states = [life[name].deployment(index)["unlocked"] for name, index in _BOOTED.items()]
+    assert states == ["development", "none", "none", "none"]
+    assert life["2-rollback"].said["overlay"] == "gone"
+
+
+_BOOTED = {"1-install": 1, "2-rollback": 0, "3-upgrade": 0, "4-both": 0}
+
+
+def test_an_upgrade_reboots_if_asked_to(life: Mapping[str, Step]) -> None:
+    """The step's own words are its driver's, who would reboot only afterwards."""
+    assert life["3-upgrade"].said["system"] == "stopping"
+
+
+def test_the_history_says_what_booted(life: Mapping[str, Step]) -> None:
+    said = life["4-both"].said
+    entries = [value for key, value in said.items() if key.startswith("history.")]
+    assert entries[:-1] == [  # what was done here; before comes what made the disk
+        "booted: upgrade -y --reboot",
+        "never booted: install -y strace demo-daemon demo-catalog",
+        "booted: rollback -y --keep-etc",
+        "booted: install -y strace demo-daemon demo-catalog",
+    ]
 
 
 def test_the_console_is_kept(life: Mapping[str, Step]) -> None:

@@ -19,6 +19,9 @@ gpgcheck=0
 REPO
 echo before >/etc/edited-before
 run install layer install -y strace demo-daemon demo-catalog
+run overlay layer usroverlay
+touch /usr/x
+run again layer usroverlay
 facts
 # What is staged is finished at shutdown, with all that is changed until then.
 echo after >/etc/edited-after
@@ -27,5 +30,4 @@ run useradd useradd --create-home --base-dir /var/home --shell /bin/bash admin
 su admin -c 'touch ~/kept'
 echo root:rotated >/run/password
 run chpasswd chpasswd </run/password
-run status layer status
 edits

@@ -3,5 +3,6 @@
 
 facts
 edits
+echo "overlay=$(ls /usr/x 2>/dev/null || echo gone)"
 echo second >/etc/edited-second
 run rollback layer rollback -y --keep-etc

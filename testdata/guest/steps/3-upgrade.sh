@@ -6,4 +6,5 @@ edits
 serve
 run install layer install -y strace demo-daemon demo-catalog
 run check layer upgrade --check
-run upgrade layer upgrade -y
+run upgrade layer upgrade -y --reboot
+echo "system=$(systemctl is-system-running)"

@@ -17,6 +17,8 @@ run() {
 # The second disk, as a server on the network would offer it.
 serve() {
     python3 -m http.server 8000 --bind 127.0.0.1 --directory /run/served >/dev/null 2>&1 &
+    server=$!
+    trap 'kill -KILL $server' EXIT # it would ignore what the driver ignores
     until python3 -c 'import socket; socket.create_connection(("127.0.0.1", 8000))' 2>/dev/null; do
         sleep 0.2
     done
@@ -35,7 +37,13 @@ facts() {
     echo "daemon=$(systemctl is-active demo-daemon.service)"
     touch /usr/written 2>/dev/null && echo "usr=writable" || echo "usr=read-only"
     touch /sysroot/written 2>/dev/null && echo "sysroot=writable" || echo "sysroot=read-only"
-    layer status --json | python3 status.py
+    deployments
+}
+
+deployments() {
+    layer status --json >/run/status.json
+    echo "status.json=$?"
+    python3 status.py </run/status.json
 }
 
 # What is left of what an admin changed.

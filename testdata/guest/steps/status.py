@@ -3,6 +3,11 @@
 import json
 import sys
 
-KEYS = ("booted", "staged", "pinned", "version", "requested-packages", "packages")
-for number, deployment in enumerate(json.load(sys.stdin)["deployments"]):
+KEYS = (
+    *("booted", "staged", "pinned", "unlocked", "version", "requested-packages", "packages"),
+    *("checksum", "initramfs-etc"),
+)
+machine = json.load(sys.stdin)
+print(f"lost={json.dumps(machine['finalization-failed'])}")
+for number, deployment in enumerate(machine["deployments"]):
     print(f"json.{number}={json.dumps({key: deployment.get(key) for key in KEYS})}")
