@@ -83,3 +83,46 @@ def test_a_static_delta_takes_the_place_of_objects(watched: tuple[Machine, list[
     assert first(machine)["checksum"] == newest
     assert any(path.startswith("/deltas/") for path in asked)
     assert objects(asked) == []
+
+
+def cut(path: Path) -> bytes:
+    """Leaves the first half of a file on the server; gives what it was."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+def test_an_object_that_comes_in_half_is_one_error_and_fetched_again(
+    watched: tuple[Machine, list[str]],
+) -> None:
+    machine, asked = watched
+    known = here(machine)
+    new = sorted((machine.world.path / "served").glob("objects/*/*.filez"))
+    victim = [p for p in new if p.parent.name + p.stem not in known][-1]
+    whole = cut(victim)
+    error = fails(machine, "upgrade", "-y")[0]
+    assert error.startswith(f"error: cannot pull {REF} from remote tiny (http://127.0.0.1:")
+    kept = here(machine) - known
+    assert victim.parent.name + victim.stem not in kept
+    victim.write_bytes(whole)
+    asked.clear()
+    do(machine, "upgrade", "-y")
+    again = [path.removeprefix("/objects/").removesuffix(".filez") for path in objects(asked)]
+    assert again.count(f"{victim.parent.name}/{victim.stem}") == 1
+    assert not {name.replace("/", "") for name in again} & kept
+
+
+def test_a_delta_that_comes_in_half_is_one_error(watched: tuple[Machine, list[str]]) -> None:
+    machine, _ = watched
+    repo = f"--repo={machine.world.path}/served"
+    newest = ostree("rev-parse", repo, REF).strip()
+    ends = (f"--from={machine.pending().checksum}", f"--to={newest}")
+    ostree("static-delta", "generate", repo, *ends, "--min-fallback-size=0")
+    ostree("summary", repo, "-u")
+    (part,) = (machine.world.path / "served/deltas").glob("*/*/0")
+    whole = cut(part)
+    error = fails(machine, "upgrade", "-y")[0]
+    assert error.startswith(f"error: cannot pull {REF} from remote tiny (http://127.0.0.1:")
+    part.write_bytes(whole)
+    do(machine, "upgrade", "-y")
+    assert first(machine)["checksum"] == newest
