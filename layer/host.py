@@ -29,6 +29,7 @@ from layer.store.objects import OstreeStore
 from layer.store.remote import read_signatures
 from layer.store.sysroot import Sysroot
 from layer.store.trees import empty_tree, files_of, lookup
+from layer.takeover import read_any_lock, read_base
 from layer.trigger_set import LocalFiles, read_local, read_triggers
 from layer.triggers.format import Trigger
 
@@ -115,14 +116,17 @@ class Host:
 
     def base_commit(self, deployment: Deployment) -> Commit:
         """The base that a deployment stands on: its own commit where nothing is layered."""
-        commit = self.store.read_commit(deployment.checksum)
-        base = base_of(commit)
-        return self.store.read_commit(base) if base else commit
+        return read_base(self.store, self.store.read_commit(deployment.checksum))
+
+    def find_base(self, deployment: Deployment) -> Commit | None:
+        """The same; None where rpm-ostree layered it and its base is not here."""
+        with suppress(NotFound):
+            return self.base_commit(deployment)
+        return None
 
     def lock_of(self, deployment: Deployment) -> Lock:
         """The lock of what is layered in a deployment, empty where it is pristine."""
-        commit = self.store.read_commit(deployment.checksum)
-        return read_lock(commit) if base_of(commit) else Lock()
+        return read_any_lock(self.store, self.store.read_commit(deployment.checksum))
 
     def places(self) -> tuple[Path, ...]:
         """The directories that are /var, of all stateroots."""
@@ -219,19 +223,18 @@ class Host:
     def layered_headers(self) -> tuple[PackageHeader, ...]:
         """The headers of what is layered in the pending deployment."""
         pending = self.pending()
-        return self._headers(self.lock_of(pending)) if pending else ()
+        return self._headers(pending, self.lock_of(pending)) if pending else ()
 
     def _merge_source(self) -> Deployment | None:
         """The deployment with the /etc which the next one takes over."""
         return bootplan.merge_source(self.sysroot.deployments(), self.stateroot)
 
-    def _headers(self, lock: Lock) -> tuple[PackageHeader, ...]:
+    def _headers(self, deployment: Deployment, lock: Lock) -> tuple[PackageHeader, ...]:
         if not lock.packages:
             return ()
-        from layer.importer import find_package, read_package_header
+        from layer.takeover import read_headers
 
-        imported = [find_package(self.store, p.checksum) for p in lock.packages]
-        return tuple(read_package_header(self.store, p) for p in imported if p is not None)
+        return read_headers(self.store, self.store.read_commit(deployment.checksum), lock)
 
     def _state(self, deployment: Deployment) -> DeploymentState:
         origin, lock, problem = None, Lock(), ""
@@ -240,15 +243,19 @@ class Host:
         except InvalidInput as error:
             problem = error.message  # shown beside the deployments that can be read
         requests = origin.requests if origin else ()
-        headers = self._headers(lock)
+        headers = self._headers(deployment, lock)
         active = tuple(r for r in requests if any(fulfils(h, r) for h in headers))
         wanted = origin.wanted if origin else ()
         inactive = tuple(r for r in wanted if r in requests and r not in active)
-        base = self.base_commit(deployment)
+        commit = self.store.read_commit(deployment.checksum)
+        base = self.find_base(deployment)
+        if base is None:
+            problem = f"its base {commit.parent} is not here; layer upgrade pulls a newer one"
+            base = replace(commit, checksum=commit.parent or "")
         return DeploymentState(
             deployment=deployment,
             origin=origin,
-            commit=self.store.read_commit(deployment.checksum),
+            commit=commit,
             base=base,
             lock=lock,
             active=active,
@@ -292,14 +299,15 @@ class Host:
     ) -> tuple[Signature, ...] | None:
         if origin is None:
             return None
-        base = self.base_commit(deployment).checksum
+        found = self.find_base(deployment)
+        base = found.checksum if found else deployment.checksum
         return read_signatures(self.store, origin.base.remote, base)
 
     def _variables(self, pending: Deployment | None) -> dict[str, str]:
         """$releasever is the base's version, $basearch the architecture of its packages."""
         if pending is None:
             return {}
-        base = self.base_commit(pending)
+        base = self.find_base(pending) or self.store.read_commit(pending.checksum)
         arches = Counter(p.nevra.arch for p in read_lock(base).packages)
         del arches["noarch"]
         arch = arches.most_common(1)[0][0] if arches else os.uname().machine

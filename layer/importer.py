@@ -87,7 +87,7 @@ def import_packages(
 
 def find_package(store: ObjectStore, checksum: str) -> PackageTree | None:
     """The package that was imported from the file with that SHA-256, or None."""
-    found = store.find_commit(_ref(checksum))
+    found = store.find_commit(_ref(checksum)) if checksum else None
     if found is None:
         return None
     commit = store.read_commit(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from layer.change import Change
 from layer.status import DeploymentState, removals, replacements
@@ -39,9 +40,13 @@ def rows(state: DeploymentState) -> Iterator[tuple[str, str]]:
     """The lines of `layer status`, with rpm-ostree's own keys."""
     if state.origin is None:
         return
-    present = {p.checksum for p in state.lock.packages}
-    local = [p.nevra for p in state.origin.local if p.checksum in present]
-    sleeping = [p.nevra for p in state.origin.local if p.checksum not in present]
+    present = {*state.lock.packages, *(p.checksum for p in state.lock.packages)}
+    local = [
+        p.nevra
+        for p in state.origin.local
+        if p.checksum in present or replace(p, checksum="") in present
+    ]
+    sleeping = [p.nevra for p in state.origin.local if p.nevra not in local]
     away, replaced = removals(state), replacements(state)
     overrides = state.origin.overrides
     idle = sorted({*overrides.removed} - {n.name for n in away})

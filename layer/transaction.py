@@ -81,7 +81,7 @@ def prepare(
     audits = audits_of(headers, triggers)
     agreed = _agreed(host, after, headers, audits)
     pending = host.pending()
-    old = host.base_commit(pending) if pending else None
+    old = host.find_base(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
     kept = {p.nevra.name for p in packages}
     gone = [p for p in previous.packages if p.nevra.name not in kept]
@@ -122,7 +122,8 @@ def prepare_again(
     No package is needed for that, and no repository: the tree is here.
     """
     pending = host.require_pending()
-    commit, base = host.store.read_commit(pending.checksum), host.base_commit(pending)
+    commit = host.store.read_commit(pending.checksum)
+    base = host.find_base(pending) or commit
     lock, overlay = host.lock_of(pending), tracked_files(host, after)
     check_room_to_boot(host, commit.root, overlay)
     return Change(

@@ -45,7 +45,8 @@ def read_update(host: Host) -> CachedUpdate | None:
         if pending is None or found.pop("schema") != SCHEMA:
             return None
         update = parse(found)
-        is_other = update.checksum != host.base_commit(pending).checksum
+        base = host.find_base(pending)
+        is_other = base is None or update.checksum != base.checksum
         is_ours = update.origin == str(host.origin(pending).base)
         return update if is_other and is_ours else None
     return None

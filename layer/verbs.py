@@ -116,9 +116,9 @@ def upgrade(host: Host, *, allow_downgrade: bool = False, skip_broken: bool = Fa
     """
     pending = host.require_pending()
     origin = replace(host.origin(pending), override_commit="")
-    old = host.base_commit(pending)
+    old = host.find_base(pending)
     with _pulled(host, origin) as (host, new):
-        if new.timestamp < old.timestamp and not allow_downgrade:
+        if old and new.timestamp < old.timestamp and not allow_downgrade:
             raise LayerError(
                 f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
                 f"{instant(new.timestamp)} is before {old.checksum[:12]} of "
@@ -245,6 +245,8 @@ def _needed(host: Host, names: Sequence[str]) -> str:
 
 def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:
     base, lock = host.base_commit(pending), host.lock_of(pending)
+    if not after.is_to_solve:
+        lock = Lock(ids=lock.ids)  # no repository is asked for packages that go
     with open_sources(host, base, lock, needs_repositories=False, kept=after.files) as sources:
         return prepare(host, after, base, sources)
 

@@ -71,6 +71,7 @@ ROWS = {
         "machine_etc",
         "staged",
         "homes",
+        "takeover",
         "copies",
         "importer",
         "accounts",

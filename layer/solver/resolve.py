@@ -257,14 +257,14 @@ def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
 
     FAVOR alone decides between candidates that are open, but a newer version of
     another package that needs a newer one of this would still win. A weak job
-    is dropped only when nothing else solves.
+    is dropped only when nothing else solves. Where no checksum is known, the name decides.
     """
     pool, kinds = offer.pool, solv.Job
     same_name = offer.named(locked.nevra.name)
     kept = [
         each
         for each in same_name
-        if offer.checksum(each) == locked.checksum and nevra(each) == locked.nevra
+        if locked.checksum in ("", offer.checksum(each)) and nevra(each) == locked.nevra
     ]
     if not kept:
         return []
