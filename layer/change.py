@@ -13,6 +13,7 @@ from layer.model import (
     Nevra,
     Package,
     PackageHeader,
+    Repository,
     Resolution,
     SigningKey,
 )
@@ -77,7 +78,8 @@ class Change:
     those that will fire, `bringing` those of packages that bring triggers of their
     own, which are known when the packages are here. `previous` is the lock of what
     is layered now, `lock` what holds packages and ids where they are. `files` are
-    packages that came as files, by checksum.
+    packages that came as files, by checksum. `keys` vouch for packages and are new to the
+    machine; `repositories` are those that were read, with the mirrors that they were found at.
     `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
     for its sake, too.
     `again` is the commit that is deployed once more, "" where the tree is made; nothing is
@@ -106,6 +108,7 @@ class Change:
     is_overlay_new: bool = False
     files: tuple[tuple[str, Path], ...] = ()
     keys: tuple[SigningKey, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     again: str = ""
 
     @property

@@ -181,6 +181,7 @@ def _packages(
     reporter.step("Reading repositories")
     fetching = Fetching(cache, reporter)
     offered = [fetch_checked(repository, fetching) for repository in chosen]
+    chosen = [offer.repository for offer in offered]
     names = {*treefile.packages}
     if treefile.kernel:
         names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}

@@ -161,6 +161,8 @@ def _repository(section: _Section, source: str, errors: list[str]) -> Repository
         source=source,
         priority=_priority(settings, where, errors),
         unsupported=_unsupported(settings, urls),
+        metalink=_list_url(settings, "metalink", where, errors),
+        mirrorlist=_list_url(settings, "mirrorlist", where, errors),
         # As Fedora's dnf.conf has it: who wants packages that nobody vouches for says so.
         checks_packages=_boolean(settings, "gpgcheck", True, where, errors),
         checks_metadata=_boolean(settings, "repo_gpgcheck", False, where, errors),
@@ -191,6 +193,13 @@ def _keys(settings: Mapping[str, str], where: str, errors: list[str]) -> tuple[s
     return keys
 
 
+def _list_url(settings: Mapping[str, str], key: str, where: str, errors: list[str]) -> str:
+    url = settings.get(key, "").strip()
+    if url and not is_base_url(url):
+        errors.append(f"{where}: {key} must be an http:// or https:// URL, not {url!r}")
+    return url
+
+
 def _priority(settings: Mapping[str, str], where: str, errors: list[str]) -> int:
     text = settings.get("priority", str(_DEFAULT_PRIORITY))
     if not re.fullmatch(r"[0-9]{1,9}", text):
@@ -205,9 +214,6 @@ def _unsupported(settings: Mapping[str, str], urls: tuple[str, ...]) -> tuple[st
         value = settings.get(key, "")
         if value and (key, value) != ("proxy", "_none_"):
             found.append(f"{key}={value} ({danger})")
-    if not urls:
-        mirrors = [f"{key}={settings[key]}" for key in _MIRRORS if settings.get(key)]
-        found.extend(f"{mirror} (only baseurl is understood)" for mirror in mirrors)
     bad_urls = [url for url in urls if not is_base_url(url)]
     found.extend(f"baseurl={url} (only file://, http:// and https://)" for url in bad_urls)
     return tuple(found)

@@ -14,7 +14,8 @@ class Repository:
     are the settings, `key=value`, that layer cannot honour yet and that must
     not be ignored: nothing is fetched from a repository that has any. Where it
     `checks_packages`, one of `keys`, which are URLs, must have signed each; where it
-    `checks_metadata`, repomd.xml.
+    `checks_metadata`, repomd.xml. `metalink` and `mirrorlist` are URLs that name mirrors,
+    for one without base URLs.
     """
 
     id: str
@@ -27,6 +28,8 @@ class Repository:
     checks_packages: bool = False
     checks_metadata: bool = False
     keys: tuple[str, ...] = ()
+    metalink: str = ""
+    mirrorlist: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def prepare(
         ),
         files=tuple(sorted(sources.files.items())),
         keys=keys,
+        repositories=tuple(offered.repository for offered in sources.metadata),
     )
 
 
@@ -325,7 +326,7 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
     downloads = host.cache / "packages"
     files = fetch_packages(
         change.to_fetch,
-        host.repositories(),
+        change.repositories,
         downloads,
         host.reporter,
         cache_only=host.options.cache_only,

@@ -66,7 +66,6 @@ def test_main_is_no_repository() -> None:
         ("proxy=http://p:1", "proxy=http://p:1 (the proxy would be bypassed)"),
         ("proxy=_none_", None),
         ("baseurl=ftp://old.example/", "baseurl=ftp://old.example/ (only file://, http:// and"),
-        ("mirrorlist=http://m.example/", None),  # there is a baseurl
     ],
 )
 def test_settings_that_matter_for_safety_are_never_dropped(
@@ -79,10 +78,10 @@ def test_settings_that_matter_for_safety_are_never_dropped(
 
 
 @pytest.mark.parametrize("key", ["mirrorlist", "metalink"])
-def test_a_repository_of_mirrors_alone_is_marked_as_unsupported(key: str) -> None:
+def test_a_repository_of_mirrors_alone_names_their_list(key: str) -> None:
     (repository,) = parse(f"[r]\n{key}=http://m.example/list\n")
-    assert repository.base_urls == ()
-    assert repository.unsupported == (f"{key}=http://m.example/list (only baseurl is understood)",)
+    assert (repository.base_urls, repository.unsupported) == ((), ())
+    assert getattr(repository, key) == "http://m.example/list"
 
 
 def test_all_that_is_wrong_is_named_at_once_with_line_or_key() -> None:

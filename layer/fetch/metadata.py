@@ -15,6 +15,7 @@ import librepo
 from layer.config import is_safe_href
 from layer.errors import InvalidInput, RepositoryError
 from layer.fetch.markup import check_markup
+from layer.fetch.mirrors import LISTS, Located, locate
 from layer.fetch.transfer import (
     CHECKSUMS,
     Download,
@@ -52,10 +53,11 @@ def fetch_metadata(
     """
     refuse_unsupported(repository)
     directory = cache / repository.id
+    located = locate(repository, directory, reporter, cache_only=cache_only)
     if cache_only:
-        return _read_cache(repository, directory, keys)
+        return _read_cache(located.repository, directory, keys)
     with scratch_in(directory) as scratch:
-        return _update_cache(repository, directory, scratch, reporter, keys)
+        return _update_cache(located, directory, scratch, reporter, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,13 @@ def _read_cache(
 
 
 def _update_cache(
-    repository: Repository,
+    located: Located,
     directory: Path,
     scratch: Path,
     reporter: Reporter,
     keys: Sequence[SigningKey],
 ) -> RepositoryMetadata:
+    repository = located.repository
     new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
     begin = [(_REPOMD, new_repomd)]
     if repository.checks_metadata:
@@ -107,6 +110,8 @@ def _update_cache(
         Download(repository, href, f"{repository.id}: {Path(href).name}", to, end=_LARGEST_REPOMD)
         for href, to in begin
     ]
+    # A mirror that is behind has another one than the metalink says: the next is asked.
+    first[0].checksum_type, first[0].checksum = located.checksum_type, located.checksum
     perform(first, reporter)
     raise_failures(first)
     if repository.checks_metadata:
@@ -139,6 +144,7 @@ def _update_cache(
     wanted = {
         "repomd.xml",
         "repomd.xml.asc",
+        *LISTS,
         scratch.name,
         *(record.cache_name for record in records),
     }
