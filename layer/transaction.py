@@ -106,9 +106,7 @@ def prepare(
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, gone),
         overlay=tracked_files(host, after),
-        kernel_arguments=(
-            _kernel_arguments(host, base) if kernel_arguments is None else tuple(kernel_arguments)
-        ),
+        kernel_arguments=_kernel_arguments(host, base, kernel_arguments),
         files=tuple(sorted(sources.files.items())),
         keys=keys,
         repositories=tuple(offered.repository for offered in sources.metadata),
@@ -296,7 +294,9 @@ def _leftovers(host: Host, gone: Sequence[LockedPackage]) -> tuple[Leftover, ...
     return find_leftovers(host.store, merge, host.sysroot.var(host.stateroot), gone)
 
 
-def _kernel_arguments(host: Host, base: Commit) -> tuple[str, ...]:
+def _kernel_arguments(host: Host, base: Commit, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if wanted is not None:
+        return tuple(wanted)
     pending = host.pending()
     return pending.kernel_arguments if pending else base_kernel_arguments(host.store, base.root)
 
