@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from layer.errors import TriggerFailed
 from layer.sandbox.box import SandboxOptions
 from tests.cli import do
 from tests.snapshot import mounts_in, state
+from tests.test_space import mounted
 from tests.test_trigger_set import motd, put_local
 from tests.world import Machine, World, remove
 
@@ -22,12 +25,12 @@ SCRATCH = "ostree/repo/tmp/layer-*"  # stays after a failed run, to replay it
 @contextmanager
 def nothing_reached(sysroot: Path) -> Iterator[None]:
     """Refs, deployments, origins, /etc and boot entries are what they were."""
-    before = state(sysroot)
+    before, mounts = state(sysroot), mounts_in(sysroot)
     yield
     after = state(sysroot)
     assert {k: v for k, v in after.items() if before.get(k) != v}.keys() <= {SCRATCH}
     assert sorted(before) == sorted(after)
-    assert mounts_in(sysroot) == []
+    assert mounts_in(sysroot) == mounts
 
 
 def script(words: str) -> str:
@@ -133,3 +136,29 @@ def test_without_the_trigger_the_same_install_goes_on(machine: Machine) -> None:
     (machine.pending().path / FILE.lstrip("/")).unlink()
     do(machine, "install", "-y", "apple")
     assert machine.layered() == ["apple", "libseed"]
+
+
+@pytest.mark.parametrize("place", ["/etc/motd", "/usr/lib/scratch", "/tmp/x", "/dev/shm/x"])
+def test_what_fills_any_place_reaches_no_small_disk(
+    world: World, tmp_path: Path, place: str
+) -> None:
+    """The repository's own filesystem has less room than the trigger may write."""
+    limits = SandboxOptions(memory=256 << 20, space=64 << 20)
+    path = tmp_path / "machine"
+    words = f"while :; do echo $1$1$1$1; done > {place}"
+    text = script(f"set -- {'x' * (1 << 16)}; {words}")
+    text = text.replace("[io]", '[io]\nscratch = ["usr/lib/scratch"]')
+    with mounted(tmp_path / "disk.img", path, 48):
+        (path / "lost+found").rmdir()
+        machine = world.machine(path, limits)
+        put_local(machine, "motd", text)
+        before = os.statvfs(path).f_bavail
+        with nothing_reached(path), pytest.raises(TriggerFailed) as failure:
+            machine.install("apple")
+        assert failure.value.message.splitlines()[0] == "trigger motd filled its 64 MiB of disk"
+        taken = (before - os.statvfs(path).f_bavail) * os.statvfs(path).f_frsize
+        assert taken < 2 << 20  # what replays it, and the imported packages
+        (machine.pending().path / FILE.lstrip("/")).unlink()
+        machine.install("apple")
+        assert machine.layered() == ["apple", "libseed"]
+        subprocess.run(["chattr", "-R", "-f", "-i", path], check=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from layer.sandbox.process import HOST_ENVIRONMENT, Finished, run
 from layer.sandbox.tasks import TaskGroup, task_group
 from layer.sandbox.usage import usage_of
 
+_TOO_LARGE = 128 + signal.SIGXFSZ  # as a shell tells it
 # Enough to own, replace and mark files of a tree as packages' tools do, and nothing of the kernel.
 _CAPABILITIES = (
     "CAP_CHOWN",
@@ -167,7 +169,7 @@ class Sandbox:
                 watch=lambda pid: self._reached(overlay, group, pid),
             )
             # What was refused may have gone unnoticed, and would have cut short what was written.
-            late = self._refused(group) or self._filled(overlay)
+            late = self._refused(group) or self._filled(overlay) or self._outgrown(finished)
         return replace(finished, reached=finished.reached or late)
 
     def replay(self, overlay: Overlay, command: SandboxedCommand) -> str:
@@ -198,8 +200,15 @@ class Sandbox:
         return f"had more than {self._options.processes} processes"
 
     def _filled(self, overlay: Overlay) -> str:
-        is_full = os.statvfs(overlay.upper).f_bavail == 0
-        return f"filled its {self._options.space >> 20} MiB of disk" if is_full else ""
+        return self._too_large if os.statvfs(overlay.upper).f_bavail == 0 else ""
+
+    def _outgrown(self, finished: Finished) -> str:
+        """Temporary folders have room of their own: a file there reaches the limit first."""
+        return self._too_large if finished.status == _TOO_LARGE else ""
+
+    @property
+    def _too_large(self) -> str:
+        return f"filled its {self._options.space >> 20} MiB of disk"
 
     @property
     def _pid(self) -> int:
