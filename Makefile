@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-boot verify-full bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets test-boot test-boot-more verify-full bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -23,6 +23,10 @@ verify-full: setup
 # Four boots of a virtual machine with layer in its base; consoles in build/test-boot
 test-boot: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py $(PYTEST)
+
+# Two boots more: updates by the timer's service, and a finalization that fails
+test-boot-more: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot_more.py $(PYTEST)
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)

@@ -45,10 +45,8 @@ class Step:
         }
 
 
-def live(
-    names: Sequence[str], scratch: Path, arguments: Mapping[str, str] | None = None
-) -> Mapping[str, Step]:
-    """A boot for each step, one after the other, on one disk; `arguments` are the kernel's."""
+def live(names: Sequence[str], scratch: Path) -> Mapping[str, Step]:
+    """A boot for each step, one after the other, on one disk."""
     begun = time.monotonic()
     WORK.mkdir(parents=True, exist_ok=True)
     disks = ensure_disks(WORK)
@@ -59,22 +57,20 @@ def live(
     begun = time.monotonic()
     steps = {}
     for name in names:
-        steps[name] = _boot(
-            name, (arguments or {}).get(name, ""), system, (disks.served, scratch / "steps.img")
-        )
+        steps[name] = _boot(name, system, (disks.served, scratch / "steps.img"))
     print(f"all boots: {time.monotonic() - begun:.0f} s", flush=True)
     system.unlink()
     return steps
 
 
-def _boot(name: str, argument: str, system: Path, disks: tuple[Path, ...]) -> Step:
+def _boot(name: str, system: Path, disks: tuple[Path, ...]) -> Step:
     log = WORK / f"serial-{name}.log"
-    arguments = [f"guest-step={name}", _NO_NETWORK, argument]
+    arguments = [f"guest-step={name}", _NO_NETWORK]
     result = boot_image(system, timeout=TIMEOUT, arguments=arguments, disks=disks, log=log)
     lines = [line.partition("=") for line in result.values("test")]
     step = Step(result, {key: value for key, _, value in lines})
     spent = ", ".join(f"{what} {seconds}" for what, seconds in step.seconds().items())
     print(f"{name}: {result.state}, {result.seconds:.0f} s ({spent})", flush=True)
-    # What follows would only be wrong, too.
-    assert result.is_running, f"{name} came to {result.state}; see {log}"
+    # What follows would only be wrong, too. A unit may fail, as a test may want it.
+    assert result.state in ("running", "degraded"), f"{name} came to {result.state}; see {log}"
     return step
