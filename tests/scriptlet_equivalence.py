@@ -158,7 +158,7 @@ ALLOWED = (
         r"/usr/lib/sysusers\.d/00-layer-ids\.conf",
         "the numbers of accounts, as layer rules",
         CONTENT,
-        _says(r"[ug] [a-z0-9_.-]+ \d+( .*)?"),
+        _says(r"[ug] [A-Za-z0-9_.-]+ \d+(:[a-z0-9_-]+)?( .*)?"),
     ),
     Allowed(
         r"/usr/lib/systemd/system/(sysinit\.target\.wants/)?layer-[a-z]+\.service",
@@ -170,6 +170,11 @@ ALLOWED = (
         "content for /var, from where tmpfiles.d copies it; the copies are compared",
         OURS,
         _has_copy,
+    ),
+    Allowed(
+        r"/usr/lib/libreoffice/program/__pycache__(/[^/]+\.pyc)?",
+        "py3compile of a folder outside Python's own; Python works without byte-code",
+        THEIRS,
     ),
     Allowed(
         r"/var/lib/ucf(/.*)?",
