@@ -135,6 +135,7 @@ OWNERS = {
     "gi": ("layer.store",),
     "librepo": ("layer.fetch",),
     "subprocess": ("layer.sandbox",),
+    "networkx": ("layer.triggers",),
     "tree_sitter": ("layer.audit",),
     "tree_sitter_bash": ("layer.audit",),
     "tree_sitter_lua": ("layer.audit",),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from graphlib import CycleError, TopologicalSorter
-from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
 
 from layer.errors import TriggerFailed
 from layer.triggers.format import AT_OWNERS, Trigger, trigger_digest
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple[Trigger, ...]:
@@ -21,16 +23,19 @@ def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple
     faults = [*_twins(triggers), *_strangers(triggers, {*by_name, *masked, AT_OWNERS})]
     if faults:
         raise TriggerFailed("\n".join(faults))
-    sorter = TopologicalSorter(_graph([by_name[name] for name in sorted(by_name)]))
+    import networkx as nx  # takes longer than all else that `layer status` does
+
+    graph = _graph([by_name[name] for name in sorted(by_name)])
     try:
-        sorter.prepare()
-    except CycleError as error:
-        loop = error.args[1]
+        order = list(nx.lexicographical_topological_sort(graph))
+    except nx.NetworkXUnfeasible as error:
+        loop = [edge[0] for edge in nx.find_cycle(graph)]
+        shown = " -> ".join([*loop, loop[0]])
         raise TriggerFailed(
-            f"triggers wait for each other: {' -> '.join(loop)}",
+            f"triggers wait for each other: {shown}",
             "every trigger that is not before @owners runs after it" if AT_OWNERS in loop else None,
         ) from error
-    return tuple(by_name[name] for name in _by_name(sorter) if name in by_name)
+    return tuple(by_name[name] for name in order if name in by_name)
 
 
 def split_at_owners(
@@ -67,26 +72,15 @@ def _strangers(triggers: Sequence[Trigger], known: Collection[str]) -> Iterator[
                     yield f"{trigger.source}: order.{key}: there is no trigger {name!r}"
 
 
-def _graph(triggers: Sequence[Trigger]) -> dict[str, list[str]]:
-    """What runs later, with what runs before it."""
-    graph: dict[str, list[str]] = {AT_OWNERS: []}
-    graph |= {trigger.name: [] for trigger in triggers}
+def _graph(triggers: Sequence[Trigger]) -> nx.DiGraph[str]:
+    """An edge leads from what runs first to what runs later."""
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from([AT_OWNERS, *(trigger.name for trigger in triggers)])
     for trigger in triggers:
-        graph[trigger.name] += sorted(trigger.after)
-        for name in sorted(trigger.before):
-            graph.setdefault(name, []).append(trigger.name)
+        graph.add_edges_from((name, trigger.name) for name in sorted(trigger.after))
+        graph.add_edges_from((trigger.name, name) for name in sorted(trigger.before))
         if AT_OWNERS not in trigger.before:
-            graph[trigger.name].append(AT_OWNERS)
+            graph.add_edge(AT_OWNERS, trigger.name)
     return graph
-
-
-def _by_name(sorter: TopologicalSorter[str]) -> Iterator[str]:
-    """Of all that may come next always the first by name."""
-    ready = list(sorter.get_ready())
-    heapify(ready)
-    while ready:
-        name = heappop(ready)
-        yield name
-        sorter.done(name)
-        for freed in sorter.get_ready():
-            heappush(ready, freed)
