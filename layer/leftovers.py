@@ -20,16 +20,33 @@ _KINDS_WITH_PATH = "dDvqQCLfFpw"
 
 
 def find_leftovers(
-    store: ObjectStore, deployment: Deployment, var: Path, gone: Sequence[LockedPackage]
+    store: ObjectStore,
+    deployment: Deployment,
+    var: Path,
+    gone: Sequence[LockedPackage],
+    staying: Sequence[Tree],
 ) -> tuple[Leftover, ...]:
-    """What the packages `gone` leave in a deployment's /etc and in its stateroot's /var, sorted."""
+    """What the packages `gone` leave in a deployment's /etc and in its stateroot's /var, sorted.
+
+    What one of the trees `staying` has as its own, too, is not left by anybody.
+    """
     found: set[Leftover] = set()
     for package in gone:
         imported = find_package(store, package.checksum)
         if imported is not None:
             found.update(_in_etc(store, imported, deployment.path / "etc"))
             found.update(_in_var(store, imported, var))
-    return tuple(sorted(found))
+    if not found:
+        return ()
+    declared = {path for tree in staying for path in _declared(store, tree)}
+    return tuple(
+        sorted(
+            leftover
+            for leftover in found
+            if leftover.path not in declared
+            and not any(lookup(store, tree, f"usr{leftover.path}") for tree in staying)
+        )
+    )
 
 
 def purge(leftovers: Iterable[Leftover]) -> tuple[str, ...]:
@@ -98,7 +115,7 @@ def _in_etc(store: ObjectStore, package: PackageTree, etc: Path) -> Iterable[Lef
 
 def _in_var(store: ObjectStore, package: PackageTree, var: Path) -> Iterable[Leftover]:
     """What the package's tmpfiles.d lines made below /var."""
-    for path, kind in sorted(_declared(store, package).items()):
+    for path, kind in sorted(_declared(store, package.root).items()):
         file = var / path.removeprefix("/var/")
         if not _is_there(file):
             continue
@@ -108,7 +125,7 @@ def _in_var(store: ObjectStore, package: PackageTree, var: Path) -> Iterable[Lef
             is_edited = not isinstance(factory, str) or not _is_same(store, factory, file)
         yield Leftover(path, str(package.nevra), file, is_edited)
         if file.is_dir() and not file.is_symlink():
-            yield from _inside(package, path, file, set(_declared(store, package)))
+            yield from _inside(package, path, file, set(_declared(store, package.root)))
 
 
 def _inside(
@@ -121,13 +138,13 @@ def _inside(
             yield Leftover(inner, str(package.nevra), Path(entry.path), is_edited=True)
 
 
-def _declared(store: ObjectStore, package: PackageTree) -> dict[str, str]:
-    """Paths below /var that the package's tmpfiles.d files make, and the kind of each line."""
-    folder = lookup(store, package.root, "usr/lib/tmpfiles.d")
+def _declared(store: ObjectStore, tree: Tree) -> dict[str, str]:
+    """Paths below /var that a tree's tmpfiles.d files make, and the kind of each line."""
+    folder = lookup(store, tree, "usr/lib/tmpfiles.d")
     found: dict[str, str] = {}
     if isinstance(folder, Tree):
         for name, _ in files_of(store, folder):
-            text = read_text(store, package.root, f"usr/lib/tmpfiles.d/{name}")
+            text = read_text(store, tree, f"usr/lib/tmpfiles.d/{name}")
             for line in text.splitlines():
                 words = _words(line)
                 if len(words) > 1 and words[1].startswith("/var/"):

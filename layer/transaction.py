@@ -104,7 +104,7 @@ def prepare(
             host.store, base, headers, placements, triggers, after.options, gone=vacated
         ),
         bringing=bringing(headers, placements),
-        leftovers=_leftovers(host, gone),
+        leftovers=_leftovers(host, gone, base, packages),
         overlay=tracked_files(host, after),
         kernel_arguments=_kernel_arguments(host, base, kernel_arguments),
         files=tuple(sorted(sources.files.items())),
@@ -287,11 +287,15 @@ def _previous_ids(host: Host, change: Change) -> dict[str, int]:
     return {**present, **dict(change.lock.ids)}
 
 
-def _leftovers(host: Host, gone: Sequence[LockedPackage]) -> tuple[Leftover, ...]:
+def _leftovers(
+    host: Host, gone: Sequence[LockedPackage], base: Commit, packages: Sequence[Package]
+) -> tuple[Leftover, ...]:
     merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
-    if merge is None:
+    if merge is None or not gone:
         return ()
-    return find_leftovers(host.store, merge, host.sysroot.var(host.stateroot), gone)
+    imported = (find_package(host.store, package.checksum) for package in packages)
+    staying = [base.root, *(package.root for package in imported if package is not None)]
+    return find_leftovers(host.store, merge, host.sysroot.var(host.stateroot), gone, staying)
 
 
 def _kernel_arguments(host: Host, base: Commit, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -52,6 +52,13 @@ FILES = (
     editor("2", "/usr/share/editor/only-2"),
     editor("0", "/usr/share/editor/only-0"),
     editor("3", requires=("libseed",)),
+    editor(
+        "4",
+        FileSpec("/etc/editor.conf", b"x\n", config=True),
+        FileSpec("/etc/editor-4.conf", b"4\n", config=True),
+        FileSpec.directory("/var/lib/editor"),
+        FileSpec("/var/lib/editor-4", b"4\n"),
+    ),
     tiny_rpm("loc", "/usr/bin/loc", arch="x86_64"),
     tiny_rpm("loc", "/usr/bin/loc", arch="x86_64", version="2"),
     tiny_rpm("needy", "/usr/bin/needy", requires=("libseed",), arch="x86_64"),
@@ -160,6 +167,22 @@ def test_replacing_by_a_file_and_back(box: Machine) -> None:
     run(box, "override", "reset", "-y", "editor", repositories=False)
     assert box.pending().checksum == before.checksum
     assert "replace-local" not in origin_of(box)
+
+
+def test_what_the_base_has_again_is_left_behind_by_nobody(box: Machine) -> None:
+    run(box, "override", "replace", "-y", file(box, "editor-4"))
+    etc, var = box.pending().path / "etc", box.path / "ostree/deploy/tiny/var"
+    for name in ("editor.conf", "editor-4.conf"):
+        (etc / name).write_text("edited\n")
+    (var / "lib/editor").mkdir(parents=True, exist_ok=True)
+    (var / "lib/editor-4").write_bytes(b"4\n")
+    out = run(box, "override", "reset", "-n", "editor", repositories=False)
+    listed = out.partition("Left behind")[2].partition("\n\n")[0].splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["/etc/editor-4.conf", "/var/lib/editor-4"]
+    run(box, "reset", "-y", "--purge")
+    assert (etc / "editor.conf").exists()
+    assert (var / "lib/editor").is_dir()
+    assert not (var / "lib/editor-4").exists()
 
 
 def test_status_names_overrides_as_rpm_ostree_does(box: Machine) -> None:
