@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-boot test-boot-more verify-full bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets test-triggers test-boot test-boot-more verify-full bench-import bench-audit demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -11,6 +11,10 @@ test: setup
 # Against rpm, the full set too where it is built: python -m testdata.distro.build --set full
 test-import: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_import_fidelity.py $(PYTEST)
+
+# How often triggers run, counted in the log of processes, and the cases of all of them
+test-triggers: setup
+	@$(PYTHON) -m pytest -n 0 -m 'slow or not slow' tests/test_trigger_counts.py tests/test_trigger_cases.py tests/test_alternatives.py $(PYTEST)
 
 # Against really running the scriptlets, of the full set too where it is built; SEED=1 chooses others
 test-scriptlets: setup

@@ -170,10 +170,10 @@ editor.1
 """
 PLACES = (
     ("/usr/lib/alternatives", FEDORA),
-    ("/etc/alternatives-admindir", FEDORA),
     ("/usr/lib/dpkg/alternatives", DPKG),
-    ("/var/lib/alternatives", FEDORA),
-    ("/var/lib/dpkg/alternatives", DPKG),
+    pytest.param("/etc/alternatives-admindir", FEDORA, marks=pytest.mark.slow),
+    pytest.param("/var/lib/alternatives", FEDORA, marks=pytest.mark.slow),
+    pytest.param("/var/lib/dpkg/alternatives", DPKG, marks=pytest.mark.slow),
 )
 PLAIN = ("/usr/bin/plain", "/usr/share/man/plain.1")
 

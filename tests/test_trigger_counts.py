@@ -54,6 +54,9 @@ def theme(name: str) -> RpmSpec:
     return tiny_rpm(f"theme-{name.lower()}", *files)
 
 
+pytestmark = pytest.mark.slow  # a base of its own, composed: `make test-triggers`
+
+
 @pytest.fixture(scope="module")
 def themed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on the demonstration's base with three icon themes and strace's library."""
