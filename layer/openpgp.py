@@ -12,7 +12,7 @@ from layer.model import SigningKey
 from layer.sandbox.process import run
 
 _TIMEOUT = 60.0  # seconds
-_LARGEST = 1 << 20  # bytes of a file with keys
+LARGEST = 1 << 20  # bytes of a file with keys
 _UNUSABLE = {"e": "expired", "r": "revoked", "d": "disabled", "i": "invalid"}
 
 
@@ -21,10 +21,10 @@ def read_keys(path: Path, source: str) -> tuple[SigningKey, ...]:
 
     `source` is what errors and plans call the file.
     """
-    if path.stat().st_size > _LARGEST:
+    if path.stat().st_size > LARGEST:
         raise InvalidInput(f"{source} is too large for a file with keys")
     with _home() as home:
-        listed = _gpg(home, "--import", str(path))
+        _gpg(home, "--import", str(path))
         listed = _gpg(home, "--with-colons", "--fixed-list-mode", "--list-keys")
         found = list(_listed(listed.splitlines()))
         if not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from layer.fetch.metadata import fetch_metadata
 from layer.fetch.urls import fetch_url
 from layer.importer import find_package, read_package_blob
 from layer.model import Package, Repository, RepositoryMetadata, SigningKey
-from layer.openpgp import read_keys
+from layer.openpgp import LARGEST, read_keys
+from layer.records import read_record, write_record
 from layer.report import Reporter
 from layer.rpmfile.signatures import open_keyring
 from layer.store.objects import OstreeStore
@@ -85,21 +85,16 @@ def trust(var: Path, keys: Sequence[SigningKey]) -> None:
     """Remembers keys that a plan has shown, so that later ones need not."""
     if not keys:
         return
-    path = var / _TRUSTED
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fingerprints = sorted(_trusted(var) | {key.fingerprint for key in keys})
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(json.dumps({"schema": SCHEMA, "trusted": fingerprints}))
-    new.replace(path)
+    write_record(var / _TRUSTED, SCHEMA, {"trusted": fingerprints})
 
 
 def _trusted(var: Path) -> set[str]:
     """A record that cannot be read shows keys once more, and no harm is done."""
-    try:
-        values = json.loads((var / _TRUSTED).read_bytes())
-        return {str(item) for item in values["trusted"]} if values["schema"] == SCHEMA else set()
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+    match read_record(var / _TRUSTED, SCHEMA):
+        case {"trusted": [*fingerprints]}:
+            return {str(fingerprint) for fingerprint in fingerprints}
+    return set()
 
 
 def _check(
@@ -141,7 +136,7 @@ def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ..
     found: list[SigningKey] = []
     for url in repository.keys:
         try:
-            found += read_keys(_fetch_key(url, fetching), url)
+            found += _read_keys(url, fetching)
         except (OSError, LayerError) as error:
             why = error.message if isinstance(error, LayerError) else error.strerror
             raise RepositoryError(
@@ -151,15 +146,19 @@ def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ..
     return tuple(found)
 
 
-def _fetch_key(url: str, fetching: Fetching) -> Path:
-    """The file of a key: where it is, or fetched to the cache, and once only."""
+def _read_keys(url: str, fetching: Fetching) -> tuple[SigningKey, ...]:
+    """The keys at a URL; those of the network are fetched once, unless they cannot be used."""
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return Path(unquote(parts.path))
+        return read_keys(Path(unquote(parts.path)), url)
     folder = fetching.cache / "keys" / hashlib.sha256(url.encode()).hexdigest()
-    there = sorted(folder.glob("*")) if folder.is_dir() else []
-    if there:
-        return there[0]
-    if fetching.cache_only:
-        raise InvalidInput("it was not fetched yet")
-    return fetch_url(url, folder, fetching.reporter)
+    path = next(iter(folder.glob("*")), None) if folder.is_dir() else None
+    if path is None:
+        if fetching.cache_only:
+            raise InvalidInput("it was not fetched yet")
+        path = fetch_url(url, folder, fetching.reporter, largest=LARGEST)
+    try:
+        return read_keys(path, url)
+    except InvalidInput:
+        path.unlink()  # else a network's page to log in would be the key for good
+        raise

@@ -7,14 +7,13 @@ come. Another one says what is to come back after one boot (docs/formats.md).
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from layer.model import Deployment
+from layer.records import read_record, write_record
 from layer.status import Lost
 
 SCHEMA = 1
@@ -102,30 +101,16 @@ def _is(deployment: Deployment, record: Staged) -> bool:
 
 
 def _write(path: Path, deployment: Deployment) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    record = {
-        "schema": SCHEMA,
-        "checksum": deployment.checksum,
-        "serial": deployment.serial,
-        "boot": _boot(),
-    }
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    values = {"checksum": deployment.checksum, "serial": deployment.serial, "boot": _boot()}
+    write_record(path, SCHEMA, values)
 
 
 def _read(path: Path) -> Staged | None:
-    """The record; None where there is none, or one that a newer version wrote or nobody did."""
-    try:
-        values = json.loads(path.read_bytes())
-        if values["schema"] != SCHEMA:
-            return None
-        return Staged(str(values["checksum"]), int(values["serial"]), str(values["boot"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    values = read_record(path, SCHEMA)
+    match values:
+        case {"checksum": str(checksum), "serial": int(serial), "boot": str(boot)}:
+            return Staged(checksum, serial, boot)
+    return None
 
 
 def _boot() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
 from layer.cached_update import CachedUpdate, as_json, diff_of, parse
 from layer.change import Change
 from layer.host import Host
+from layer.records import read_record, write_record
 from layer.rpmfile.version import compare_versions
 from layer.store.remote import read_signatures
 
@@ -18,7 +18,6 @@ _PATH = "lib/layer/cached-update.json"  # below /var
 
 def remember(host: Host, change: Change) -> None:
     """Keeps what an upgrade would bring; a note where that cannot be written."""
-    file = _file(host)
     update = CachedUpdate(
         stateroot=host.stateroot,
         origin=str(change.after.base),
@@ -29,21 +28,17 @@ def remember(host: Host, change: Change) -> None:
         signatures=read_signatures(host.store, change.after.base.remote, change.base.checksum),
     )
     try:
-        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        new = file.with_name(f"{file.name}.new")
-        new.write_text(json.dumps({"schema": SCHEMA, **as_json(update)}, sort_keys=True))
-        new.replace(file)
+        write_record(_file(host), SCHEMA, as_json(update))
     except OSError as error:
         host.reporter.note(f"the newer base cannot be remembered: {error}")
 
 
 def read_update(host: Host) -> CachedUpdate | None:
     """The base that was found and is not what boots next; None for none."""
-    pending = host.pending()
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        found = json.loads(_file(host).read_text())
-        if pending is None or found.pop("schema") != SCHEMA:
-            return None
+    pending, found = host.pending(), read_record(_file(host), SCHEMA)
+    if pending is None or found is None:
+        return None
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
         update = parse(found)
         base = host.find_base(pending)
         is_other = base is None or update.checksum != base.checksum

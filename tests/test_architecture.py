@@ -69,6 +69,7 @@ ROWS = {
         "rewriting",
         "foresight",
         "machine_etc",
+        "records",
         "staged",
         "homes",
         "takeover",

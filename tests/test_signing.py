@@ -191,6 +191,20 @@ def test_a_key_of_the_web_is_fetched_once(machine: Machine, signed: Signed) -> N
     install(machine, signed, "good")
 
 
+def test_a_page_in_place_of_a_key_is_asked_for_again(machine: Machine, signed: Signed) -> None:
+    place = signed.folder / "later.asc"
+    with served(signed.folder) as url:
+        signed.configure(gpgkey=f"{url}later.asc")
+        for page in (b"<html>log in first</html>", b"x" * (2 << 20)):
+            place.write_bytes(page)
+            (error, *_) = fails(machine, "install", "-y", *signed.options, "good")
+            assert f"the key {url}later.asc cannot be used" in error
+        cache = machine.path / "ostree/deploy/tiny/var/cache/layer/keys"
+        assert [path for path in cache.rglob("*") if path.is_file()] == []
+        place.write_bytes((signed.folder / "key.asc").read_bytes())
+        install(machine, signed, "good")
+
+
 def test_the_deployments_own_repositories_name_files_of_its_etc(
     machine: Machine, signed: Signed
 ) -> None:

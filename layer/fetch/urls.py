@@ -1,4 +1,4 @@
-"""Packages by URL, of no repository."""
+"""Files by URL, of no repository: packages and keys."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _SCHEMES = ("http", "https")
 _LARGEST = 8 << 30  # bytes; no package is larger, whatever a server sends
 
 
-def fetch_url(url: str, directory: Path, reporter: Reporter) -> Path:
-    """Fetches a package to a file in `directory` that is named by its checksum.
+def fetch_url(url: str, directory: Path, reporter: Reporter, *, largest: int = _LARGEST) -> Path:
+    """Fetches a file to `directory`, where it is named by its checksum.
 
-    Nothing vouches for it but what it says of itself, and TLS where the URL has it.
+    No more than `largest` bytes come and one, whatever the server sends. Nothing vouches for the
+    file but what it says of itself, and TLS where the URL has it.
     """
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not parts.hostname:
@@ -26,7 +27,7 @@ def fetch_url(url: str, directory: Path, reporter: Reporter) -> Path:
     folder, _, name = url.rpartition("/")
     source = Repository(id=parts.hostname, name=parts.hostname, base_urls=(folder,))
     with scratch_in(directory) as scratch:
-        download = Download(source, url, name, scratch / "package.rpm", end=_LARGEST)
+        download = Download(source, url, name, scratch / "package.rpm", end=largest + 1)
         perform([download], reporter)
         if download.failure:
             raise RepositoryError(
