@@ -15,6 +15,7 @@ def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
     """
     options, var = host.options, host.sysroot.var(host.stateroot)
     if options.once:
+        require_booted(host, "--once")
         running = next(d for d in host.sysroot.deployments() if d.is_booted)
         staged.promise_return(var, running)
     try:

@@ -45,8 +45,7 @@ from layer.origin import Origin, format_origin, with_accepted
 from layer.recording import record_change
 from layer.rpmfile.header import read_header
 from layer.signing import check_packages, trust, untrusted
-from layer.sources import Sources as Sources
-from layer.sources import open_sources as open_sources
+from layer.sources import Sources
 from layer.store.remote import set_remote_ref
 from layer.trimming import what_goes, without
 from layer.words import count

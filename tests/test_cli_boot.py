@@ -6,10 +6,11 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from layer import bootplan
+from layer import bootplan, transaction, verbs
 from layer.errors import LayerError
 from layer.model import BootPlan, Deployment
 from tests.cli import REBOOT, do, fails, first
@@ -180,6 +181,34 @@ def test_a_booted_machine_whose_default_is_another_rolls_back_to_what_runs() -> 
     assert bootplan.rollback(there, "os") == BootPlan((there[1], there[0], there[2]))
     with pytest.raises(LayerError):
         bootplan.rollback(there[:1], "os")
+
+
+class FailingLate:
+    """A sysroot of libostree's whose write of boot entries fails when it is done."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def write_deployments_with_options(self, *arguments: Any) -> None:
+        self._real.write_deployments_with_options(*arguments)
+        raise OSError("no memory to look at what was written")
+
+
+def test_a_failure_after_the_boot_entries_were_written_takes_nothing_away(
+    machine: Machine,
+) -> None:
+    host = machine.host()
+    host.sysroot._sysroot = FailingLate(host.sysroot._sysroot)
+    with host.locked(), pytest.raises(OSError, match="no memory"):
+        transaction.apply(host, verbs.install(host, ["web"]))
+    assert machine.layered() == ["web"]
+    assert booting(machine).startswith(machine.pending().checksum)
+    assert (machine.pending().path / "usr/bin/web").exists()
+    do(machine, "cleanup", "-b")
+    assert_sound(machine)
 
 
 # --- status ---

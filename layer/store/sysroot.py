@@ -135,9 +135,13 @@ class Sysroot:
                 ]
             options = OSTree.SysrootWriteDeploymentsOpts()
             options.do_postclean = False
+            before = self._boot_links()
             with uninterrupted():
-                self._sysroot.write_deployments_with_options(wanted, options, None)
-                self.has_written = True
+                try:
+                    self._sysroot.write_deployments_with_options(wanted, options, None)
+                finally:
+                    # libostree may fail after it has written; then nothing may be cleaned up.
+                    self.has_written = self._boot_links() != before
                 self._sysroot.load(None)
         deployments = self.deployments()
         forget_staged([overlay for one in deployments for overlay in one.overlays])
@@ -185,6 +189,11 @@ class Sysroot:
                 with uninterrupted():
                     self._sysroot.prepare_cleanup(None)
             raise
+
+    def _boot_links(self) -> tuple[str, ...]:
+        """The links that lead to the boot entries in force; each write changes one of them."""
+        links = (self.path / name for name in ("boot/loader", "ostree/boot.0", "ostree/boot.1"))
+        return tuple(str(link.readlink()) if link.is_symlink() else "" for link in links)
 
     def _stage(self, new: NewDeployment, *, lock_finalization: bool) -> None:
         merge = None if new.merge is None else self._sysroot.get_deployments()[new.merge.index]
