@@ -22,6 +22,7 @@ _UNSUPPORTED = {
 }
 _MIRRORS = ("metalink", "mirrorlist")
 _DEFAULT_PRIORITY = 99
+_DEFAULT_COST = 1000
 
 _BOOLEANS = {
     **dict.fromkeys(("1", "yes", "true", "on"), True),
@@ -149,8 +150,7 @@ def _repository(section: _Section, source: str, errors: list[str]) -> Repository
     settings = section.settings
     where = f"{source}, [{section.id}]"
     is_enabled = _boolean(settings, "enabled", True, where, errors)
-    urls = tuple(re.split(r"[\s,]+", settings.get("baseurl", "").strip(" \n,")))
-    urls = tuple(url for url in urls if url)
+    urls = _words(settings, "baseurl")
     if is_enabled and not urls and not any(settings.get(key) for key in _MIRRORS):
         errors.append(f"{where}: baseurl is missing")
     return Repository(
@@ -159,7 +159,7 @@ def _repository(section: _Section, source: str, errors: list[str]) -> Repository
         base_urls=urls,
         is_enabled=is_enabled,
         source=source,
-        priority=_priority(settings, where, errors),
+        priority=_number(settings, "priority", _DEFAULT_PRIORITY, where, errors),
         unsupported=_unsupported(settings, urls),
         metalink=_list_url(settings, "metalink", where, errors),
         mirrorlist=_list_url(settings, "mirrorlist", where, errors),
@@ -167,6 +167,9 @@ def _repository(section: _Section, source: str, errors: list[str]) -> Repository
         checks_packages=_boolean(settings, "gpgcheck", True, where, errors),
         checks_metadata=_boolean(settings, "repo_gpgcheck", False, where, errors),
         keys=_keys(settings, where, errors),
+        excludes=_words(settings, "exclude") + _words(settings, "excludepkgs"),
+        includes=_words(settings, "includepkgs"),
+        cost=_number(settings, "cost", _DEFAULT_COST, where, errors),
     )
 
 
@@ -184,7 +187,7 @@ def _boolean(
 
 
 def _keys(settings: Mapping[str, str], where: str, errors: list[str]) -> tuple[str, ...]:
-    keys = tuple(key for key in re.split(r"[\s,]+", settings.get("gpgkey", "")) if key)
+    keys = _words(settings, "gpgkey")
     errors.extend(
         f"{where}: gpgkey must be a file:///, http:// or https:// URL, not {key!r}"
         for key in keys
@@ -200,11 +203,18 @@ def _list_url(settings: Mapping[str, str], key: str, where: str, errors: list[st
     return url
 
 
-def _priority(settings: Mapping[str, str], where: str, errors: list[str]) -> int:
-    text = settings.get("priority", str(_DEFAULT_PRIORITY))
+def _words(settings: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """A list, whose items are parted by blanks, commas or lines."""
+    return tuple(word for word in re.split(r"[\s,]+", settings.get(key, "")) if word)
+
+
+def _number(
+    settings: Mapping[str, str], key: str, default: int, where: str, errors: list[str]
+) -> int:
+    text = settings.get(key, str(default))
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        errors.append(f"{where}: priority must be a number, not {text!r}")
-        return _DEFAULT_PRIORITY
+        errors.append(f"{where}: {key} must be a number, not {text!r}")
+        return default
     return int(text)
 
 

@@ -15,7 +15,10 @@ class Repository:
     not be ignored: nothing is fetched from a repository that has any. Where it
     `checks_packages`, one of `keys`, which are URLs, must have signed each; where it
     `checks_metadata`, repomd.xml. `metalink` and `mirrorlist` are URLs that name mirrors,
-    for one without base URLs.
+    for one without base URLs. `excludes` and `includes` are globs over packages, as dnf's
+    excludepkgs and includepkgs have them: what the first name is not there, and where the
+    second are given, what they do not name is not there either. Of repositories with one
+    priority and one version of a package the one with the lower `cost` is preferred.
     """
 
     id: str
@@ -30,6 +33,9 @@ class Repository:
     keys: tuple[str, ...] = ()
     metalink: str = ""
     mirrorlist: str = ""
+    excludes: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    cost: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

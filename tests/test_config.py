@@ -25,6 +25,11 @@ enabled=yes
 priority = 10
 gpgcheck=0
 madeupkey = whatever
+cost = 10
+exclude = old*
+excludepkgs = kernel*, *.i686
+  debug-?
+includepkgs = k*
 
 ; another
 [off]
@@ -41,6 +46,14 @@ gpgkey=file:///etc/pki/a
             ("http://a.example/12/x86_64/", "https://b.example/x", "file:///srv/demo"),
             source="x.repo",
             priority=10,
+            excludes=("old*", "kernel*", "*.i686", "debug-?"),
+            includes=("k*",),
+            cost=10,
+            unsupported=(
+                "excludepkgs=kernel*, *.i686\ndebug-? (excluded packages would be installed)",
+                "exclude=old* (excluded packages would be installed)",
+                "includepkgs=k* (packages that are not included would be installed)",
+            ),
         ),
         Repository(
             "off",
