@@ -2,6 +2,9 @@
 
 PYTHON := .venv/bin/python
 
+# Else each of the thousands of processes that tests start compiles the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 setup:
 	@packaging/setup
 
