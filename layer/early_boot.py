@@ -11,8 +11,8 @@ from layer.early_files import tracked_path
 from layer.errors import InvalidInput
 from layer.host import Host
 from layer.origin import Origin, with_options
+from layer.preparation import prepare, prepare_again
 from layer.sources import open_sources
-from layer.transaction import prepare, prepare_again
 
 
 def set_initramfs(host: Host, *, is_enabled: bool, arguments: Sequence[str] = ()) -> Change:

@@ -10,8 +10,8 @@ from layer.errors import Conflict, LayerError, NotFound, PackageRefused, Unsolva
 from layer.host import Host
 from layer.model import Commit, Request
 from layer.origin import Origin, with_left_out
+from layer.preparation import prepare
 from layer.sources import Sources
-from layer.transaction import prepare
 
 _Attempt = Callable[[Sequence[tuple[str, str]]], Change]
 # What is wrong with packages, and not with the way to them.

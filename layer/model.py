@@ -263,6 +263,11 @@ class Resolution:
     inactive_overrides: tuple[str, ...] = ()
 
     @property
+    def packages(self) -> tuple[Package, ...]:
+        """The packages to add over the base."""
+        return tuple(s.package for s in self.selections)
+
+    @property
     def gone(self) -> tuple[Nevra, ...]:
         """The packages of the base that are not in the tree."""
         return tuple(sorted({*self.removed, *(old for old, _ in self.replaced)}))

@@ -18,6 +18,7 @@ from layer.model import (
     BaseState,
     Commit,
     LockedPackage,
+    Repository,
     RepositoryMetadata,
     Request,
     Resolution,
@@ -40,6 +41,11 @@ class Sources:
     locked_headers: Mapping[str, Path]
     metadata: tuple[RepositoryMetadata, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def repositories(self) -> tuple[Repository, ...]:
+        """The repositories that were read, with the mirrors that they were found at."""
+        return tuple(offered.repository for offered in self.metadata)
 
     def classify(self, words: Sequence[str]) -> tuple[Request, ...]:
         """What each word of a command line asks for."""

@@ -14,8 +14,8 @@ from layer.local_files import LocalFile, names_file, read_local_file, refuse_twi
 from layer.lock import Lock
 from layer.model import Commit, LockedPackage, Request, RequestKind
 from layer.origin import Origin, with_requests
+from layer.preparation import prepare
 from layer.sources import Sources, open_sources
-from layer.transaction import prepare
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -28,12 +28,12 @@ from layer.origin import (
     with_options,
     without_requests,
 )
+from layer.preparation import prepare, prepare_again
 from layer.signing import fetch_checked
 from layer.sources import open_sources
 from layer.sourcing import prepare_words, read_files, split_words, with_newer
 from layer.status import fulfils, is_named
 from layer.store.remote import borrow, pull, pull_history, read_history, require_complete
-from layer.transaction import prepare, prepare_again
 from layer.words import instant
 
 _FEWEST_DIGITS = 7  # of a checksum that stands for all of it

@@ -105,6 +105,7 @@ ROWS = {
     "whole": (
         "host",
         "booting",
+        "preparation",
         "transaction",
         "fitting",
         "recording",

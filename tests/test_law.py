@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from layer import overriding, transaction, verbs
+from layer import overriding, preparation, transaction, verbs
 from layer.host import Host
 from layer.lock import Lock
 from layer.model import Request, RequestKind
@@ -111,7 +111,7 @@ def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> 
                 host, source, lock, needs_repositories=True, kept=origin.files
             ) as sources,
         ):
-            change = transaction.prepare(host, origin, source, sources)
+            change = preparation.prepare(host, origin, source, sources)
             deployment = transaction.apply(host, change)
         host = Machine(path, world).host()
         return deployment.checksum, host.lock_of(host.require_pending())
