@@ -32,7 +32,7 @@ def read_id_map(store: ObjectStore, tree: Tree) -> ids.Accounts:
 def read_numbers(store: ObjectStore, tree: Tree) -> dict[str, int]:
     """The numbers that `number_accounts` wrote down in a tree."""
     lines = ids.parse_sysusers(read_text(store, tree, ids.IDS_PATH), f"/{ids.IDS_PATH}")
-    return {line.name: int(line.number) for line in lines if line.number.isdigit()}
+    return {line.name: int(line.own_number) for line in lines if line.own_number.isdigit()}
 
 
 def number_accounts(

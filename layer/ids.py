@@ -39,12 +39,20 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class UserLine:
-    """A `u` or `g` line of sysusers.d; `rest` are the fields after the number, as written."""
+    """A `u` or `g` line of sysusers.d; `rest` are the fields after the number, as written.
+
+    `number` may be a user's number, "-" for any, with a primary group behind a colon.
+    """
 
     kind: str
     name: str
     number: str
     rest: str = ""
+
+    @property
+    def own_number(self) -> str:
+        """Without the primary group."""
+        return self.number.partition(":")[0]
 
 
 def parse_accounts(passwd: str, group: str) -> Accounts:
@@ -136,10 +144,7 @@ def assign(
         if number is not None and number not in taken and number not in kept.values():
             kept[name] = number
     numbers = _allocate(names, kept, shipped, taken)
-    numbered = [
-        line if _is_fixed(line) else replace(line, number=str(numbers[line.name]))
-        for line in wanted
-    ]
+    numbered = [line if _is_fixed(line) else _with(line, numbers[line.name]) for line in wanted]
     exceptions = {name: numbers[name] for name in names if numbers[name] != natural[name]}
     return tuple(sorted(numbered, key=lambda n: (n.name, n.kind))), exceptions
 
@@ -177,7 +182,13 @@ def _first_of_each(lines: Iterable[UserLine], present: Accounts) -> list[UserLin
 
 
 def _is_fixed(line: UserLine) -> bool:
-    return line.number != "-"
+    return line.own_number != "-"
+
+
+def _with(line: UserLine, number: int) -> UserLine:
+    """The line with a number of its own; its primary group stays."""
+    _, colon, group = line.number.partition(":")
+    return replace(line, number=f"{number}{colon}{group}")
 
 
 def _taken(wanted: Iterable[UserLine], present: Accounts, shipped: Accounts) -> set[int]:

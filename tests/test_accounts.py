@@ -117,6 +117,18 @@ def test_users_lines_keep_what_they_say_of_home_and_shell() -> None:
     )
 
 
+def test_a_user_with_another_primary_group_gets_its_number_by_the_same_rule() -> None:
+    """Else systemd-sysusers would take one that hangs on who else is there."""
+    alone, _ = ids.assign([UserLine("u", "alpha", "-")], NOBODY, NOBODY, {})
+    lines = ids.parse_sysusers('u alpha -:nogroup "Alpha daemon"\n', "x")
+    numbered, exceptions = ids.assign(lines, NOBODY, NOBODY, {})
+    expected = f'u alpha {alone[0].number}:nogroup "Alpha daemon"\n'
+    assert (ids.format_sysusers(numbered), exceptions) == (expected, {})
+    kept, exceptions = ids.assign(lines, NOBODY, NOBODY, {"alpha": 400})
+    assert ids.format_sysusers(kept) == 'u alpha 400:nogroup "Alpha daemon"\n'
+    assert ids.assign(lines, NOBODY, NOBODY, exceptions) == (kept, exceptions)
+
+
 def test_a_map_of_a_newer_schema_is_refused() -> None:
     with pytest.raises(InvalidInput, match="schema 9"):
         ids.parse_map('{"schema": 9, "users": {}, "groups": {}}')
