@@ -7,12 +7,13 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testdata.distro.configuration import read_demo_set
-from tests.scriptlet_sides import BASE, POLICY, Ran, Sides
+from tests.scriptlet_reasons import ALLOWED, CONTENT, OURS, THEIRS, by_name
+from tests.scriptlet_sides import BASE, Ran, Sides
 
 CAPABILITY = "security.capability"
 _TRIGGERED = "postinst triggered "
@@ -30,169 +31,6 @@ class Entry:
     capabilities: str = ""
     target: str = ""
     content: str = ""  # digest
-
-
-OURS, THEIRS = "only here", "only there"
-CONTENT, TARGET = "content", "target"
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """Paths that may differ, in which kinds of difference, and why.
-
-    A kind is the side that alone has the path, or an attribute of `Entry` that is another one;
-    `holds` looks whether the reason is true of the path.
-    """
-
-    pattern: str
-    reason: str
-    kinds: frozenset[str] | str
-    holds: Callable[[Sides, str], bool] = lambda _sides, _path: True
-
-    def fits(self, path: str, kinds: frozenset[str], sides: Sides) -> bool:
-        """Whether it speaks of all of this difference, and its reason holds for the path."""
-        known = frozenset([self.kinds]) if isinstance(self.kinds, str) else self.kinds
-        fits = kinds <= known and re.fullmatch(self.pattern, path) is not None
-        return fits and self.holds(sides, path)
-
-
-def _has_unit(sides: Sides, path: str) -> bool:
-    """Whether the service that /etc/rc?.d starts has a unit, or is masked, under its own name."""
-    name = f"{path.rpartition('/')[2][3:]}.service"
-    return any((sides.triggers / folder / name).exists() for folder in _UNITS)
-
-
-def _is_ghost(sides: Sides, path: str) -> bool:
-    return any(f.path == path and f.is_ghost for one in sides.chosen for f in one.header.files)
-
-
-def _is_release_link(sides: Sides, path: str) -> bool:
-    """Whether layer has left a link alone as demo-release has it."""
-    link = next(link for link in _LINKS if path in (link, f"/etc/alternatives/{Path(link).name}"))
-    return str((sides.triggers / link[1:]).readlink()) == _LINKS[link]
-
-
-def _has_copy(sides: Sides, path: str) -> bool:
-    """Whether a file of the factory is what /var has, or a link or a directory to it."""
-    source, copy = sides.triggers / path[1:], sides.triggers / path.removeprefix(FACTORY)[1:]
-    if source.is_symlink() or source.is_dir():
-        return os.path.lexists(copy) or source.is_dir()
-    return not copy.exists() or copy.read_bytes() == source.read_bytes()
-
-
-def _says(pattern: str) -> Callable[[Sides, str], bool]:
-    """Whether each line of our file that is no comment is of this form."""
-
-    def holds(sides: Sides, path: str) -> bool:
-        lines = (sides.triggers / path[1:]).read_text().splitlines()
-        return all(re.fullmatch(pattern, line) for line in lines if line and line[0] != "#")
-
-    return holds
-
-
-FACTORY = "/usr/share/factory"
-_UNITS = ("usr/lib/systemd/system", "etc/systemd/system")
-_LINKS = read_demo_set().alternatives
-_LINK_PATHS = "|".join((*_LINKS, *(f"/etc/alternatives/{Path(link).name}" for link in _LINKS)))
-
-
-# The first row that fits says why.
-ALLOWED = (
-    Allowed(f"/{POLICY}", "this test's own: no service starts in a chroot", THEIRS),
-    Allowed(r"/\.rpmdb(/.*)?", "this test's own: rpm unpacked with it", THEIRS),
-    Allowed(r"/var/lib/dpkg(/.*)?", "dpkg's database; a tree has rpm's", THEIRS),
-    Allowed(
-        r"/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)(/.*)?",
-        "what deb-systemd-helper remembers for its own purge; a tree made anew purges nothing",
-        THEIRS,
-    ),
-    Allowed(
-        r"/var/log/alternatives\.log", "the log of update-alternatives, which has not run", THEIRS
-    ),
-    Allowed(r"/var/cache/debconf(/.*)?", "debconf's database: layer asks no questions", THEIRS),
-    Allowed(r"/var/cache/ldconfig(/.*)?", "ldconfig's scratch: -X leaves it out", THEIRS),
-    Allowed(
-        r"/etc/(passwd-|group-|shadow-|gshadow-|subuid-|subgid-|\.pwd\.lock)",
-        "backups and the lock of the account tools; no part of a tree",
-        frozenset({OURS, THEIRS, CONTENT}),
-    ),
-    Allowed(
-        r"/etc/rc[0-6S]\.d/[SK]\d\d[^/]+",
-        "a unit of the same name exists, so systemd ignores the init script and its links",
-        THEIRS,
-        _has_unit,
-    ),
-    Allowed(
-        _LINK_PATHS,
-        "demo-release ships the link itself; layer leaves a package's own file alone",
-        frozenset({THEIRS, OURS, TARGET}),
-        _is_release_link,
-    ),
-    Allowed(r"/var/.*", "a %ghost: tmpfiles.d makes it at boot, rpm nothing", OURS, _is_ghost),
-    Allowed(
-        r"/usr/share/rpm/rpmdb\.sqlite(-shm|-wal)?", "rpm's database lists the packages", CONTENT
-    ),
-    Allowed(
-        r"/usr/lib/sysimage/packages/[^/]+\.rpm",
-        "the headers of packages, which layer keeps",
-        OURS,
-    ),
-    Allowed(
-        r"/usr/share/layer/alternatives\.json",
-        "layer's record of what packages offer",
-        frozenset({OURS, CONTENT}),
-    ),
-    Allowed(
-        r"/usr/lib/(sysusers|tmpfiles)\.d/zz-layer-[^/]+\.conf",
-        "the declarations that stand in for the scriptlets; what they make is compared",
-        OURS,
-        _says(r"[A-Za-z][!+=~^-]*\s+\S+.*"),
-    ),
-    Allowed(
-        r"/usr/lib/systemd/(system|user)-preset/89-layer-[^/]+\.preset",
-        "the units that scripts leave disabled; which are enabled is compared",
-        OURS,
-        _says(r"disable \S+"),
-    ),
-    Allowed(
-        r"/usr/lib/sysusers\.d/00-layer-ids\.conf",
-        "the numbers of accounts, as layer rules",
-        CONTENT,
-        _says(r"[ug] [A-Za-z0-9_.-]+ \d+(:[a-z0-9_-]+)?( .*)?"),
-    ),
-    Allowed(
-        r"/usr/lib/systemd/system/(sysinit\.target\.wants/)?layer-[a-z]+\.service",
-        "layer's units for a machine whose /etc is older than the tree",
-        OURS,
-    ),
-    Allowed(
-        r"/usr/share/factory(/.*)?",
-        "content for /var, from where tmpfiles.d copies it; the copies are compared",
-        OURS,
-        _has_copy,
-    ),
-    Allowed(
-        r"/usr/lib/libreoffice/program/__pycache__(/[^/]+\.pyc)?",
-        "py3compile of a folder outside Python's own; Python works without byte-code",
-        THEIRS,
-    ),
-    Allowed(
-        r"/var/lib/ucf(/.*)?",
-        "what ucf remembers of the files that it copied; the copies are compared",
-        THEIRS,
-    ),
-    Allowed(
-        r"/var/lib/shells\.state",
-        "what update-shells remembers of its own lines, to take them out; a tree is made anew",
-        THEIRS,
-    ),
-    Allowed(
-        r"/usr/lib/tmpfiles\.d/00-layer-owners\.conf",
-        "who owns directories while systemd-tmpfiles makes things in them; what comes is compared",
-        frozenset({OURS, CONTENT}),
-        _says(r"[dDvqQ]\S*\s+\S+\s+\S+\s+root(\s.*)?|z \S+ - \S+ -"),
-    ),
-)
 
 
 @dataclass
@@ -219,7 +57,7 @@ def compare(sides: Sides) -> Found:
         kinds, text = what
         row = next((row for row in ALLOWED if row.fits(path, kinds, sides)), None)
         if row is None:
-            found.differences.append(f"{path}: {text}")
+            found.differences.append(f"{path}: {text}{_lines_apart(path, ours, theirs, kinds)}")
         else:
             found.allowed[row.reason].append(path)
     return found
@@ -279,6 +117,18 @@ def _difference(path: str, ours: _Root, theirs: _Root) -> tuple[frozenset[str], 
     return frozenset(kinds), "; ".join(parts)
 
 
+def _lines_apart(path: str, ours: _Root, theirs: _Root, kinds: frozenset[str]) -> str:
+    """The lines that only one side has, of contents that are text and told by their digests."""
+    if CONTENT not in kinds or _normal(path):
+        return ""
+    with suppress(UnicodeDecodeError):
+        here, there = (side.bytes(path).decode().splitlines() for side in (ours, theirs))
+        lines = [f"< {line}" for line in here if line not in there]
+        lines += [f"> {line}" for line in there if line not in here]
+        return "".join(f"\n    {line}" for line in lines[:_SHOWN])
+    return ""
+
+
 def _told(name: str, here: object, there: object) -> str:
     """One attribute of both; of contents the lines that only one has."""
     if name == "mode":
@@ -300,8 +150,8 @@ class _Root:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._users = _names(root / "etc/passwd")
-        self._groups = _names(root / "etc/group")
+        self._users = by_name(root / "etc/passwd")
+        self._groups = by_name(root / "etc/group")
         self.paths = dict(self._walk())
 
     def entry(self, path: str) -> Entry:
@@ -350,11 +200,6 @@ class _Root:
             for name in (*names, *others):
                 if f"{at}/{name}" not in _LEFT_OUT:
                     yield f"{at}/{name}", os.lstat(f"{folder}/{name}")
-
-
-def _names(file: Path) -> Mapping[str, str]:
-    fields = (line.split(":") for line in file.read_text().splitlines())
-    return {words[2]: words[0] for words in fields if len(words) > 2}
 
 
 # --- contents that say the same in other words --------------------------------------------------

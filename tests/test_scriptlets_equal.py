@@ -16,7 +16,8 @@ import pytest
 from testdata.distro.build import ensure_demo
 from testdata.distro.cache import default_cache
 from testdata.distro.full import find_full
-from tests.scriptlet_equivalence import ALLOWED, compare, report
+from tests.scriptlet_equivalence import compare, report
+from tests.scriptlet_reasons import ALLOWED
 from tests.scriptlet_sides import Workplace, both_sides, candidates, choose, make_base
 
 # Fixed before anything was compared; another one: make test-scriptlets SEED=1
