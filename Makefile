@@ -31,7 +31,7 @@ verify-full: setup
 test-boot: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py $(PYTEST)
 
-# Two boots more: updates by the timer's service, and a finalization that fails
+# Six boots more: updates by the timer, a failed finalization, a trial, the machine's own initrd, /home
 test-boot-more: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot_more.py $(PYTEST)
 

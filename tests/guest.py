@@ -45,8 +45,13 @@ class Step:
         }
 
 
-def live(names: Sequence[str], scratch: Path) -> Mapping[str, Step]:
-    """A boot for each step, one after the other, on one disk."""
+def live(
+    names: Sequence[str], scratch: Path, arguments: Mapping[str, str] | None = None
+) -> Mapping[str, Step]:
+    """A boot for each step, one after the other, on one disk.
+
+    `arguments` says what else the kernel is told at a step's boot.
+    """
     begun = time.monotonic()
     WORK.mkdir(parents=True, exist_ok=True)
     disks = ensure_disks(WORK)
@@ -57,15 +62,16 @@ def live(names: Sequence[str], scratch: Path) -> Mapping[str, Step]:
     begun = time.monotonic()
     steps = {}
     for name in names:
-        steps[name] = _boot(name, system, (disks.served, scratch / "steps.img"))
+        told = f"guest-step={name} {(arguments or {}).get(name, '')}".rstrip()
+        steps[name] = _boot(name, told, system, (disks.served, scratch / "steps.img"))
     print(f"all boots: {time.monotonic() - begun:.0f} s", flush=True)
     system.unlink()
     return steps
 
 
-def _boot(name: str, system: Path, disks: tuple[Path, ...]) -> Step:
+def _boot(name: str, told: str, system: Path, disks: tuple[Path, ...]) -> Step:
     log = WORK / f"serial-{name}.log"
-    arguments = [f"guest-step={name}", _NO_NETWORK]
+    arguments = [told, _NO_NETWORK]
     result = boot_image(system, timeout=TIMEOUT, arguments=arguments, disks=disks, log=log)
     lines = [line.partition("=") for line in result.values("test")]
     step = Step(result, {key: value for key, _, value in lines})

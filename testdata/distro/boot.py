@@ -51,7 +51,7 @@ class BootEntry:
     """The newest entry of a disk's boot loader."""
 
     kernel: str  # paths in the image
-    initramfs: str
+    initramfs: tuple[str, ...]  # one after the other
     arguments: str
 
 
@@ -111,7 +111,7 @@ def boot_image(
         scratch = Path(directory)
         entry = read_boot_entry(image)
         _dump(image, entry.kernel, scratch / "kernel")
-        _dump(image, entry.initramfs, scratch / "initramfs")
+        _join(image, entry.initramfs, scratch / "initramfs")
         output = log or scratch / "console"
         command = _qemu(image, scratch, output, [entry.arguments, "panic=-1", *arguments])
         for number, disk in enumerate(disks):
@@ -148,14 +148,21 @@ def read_boot_entry(image: Path) -> BootEntry:
     if not names:
         raise FileNotFoundError(f"{image} has no boot entry in {directory}")
     entries = [_parse_entry(_debugfs(image, f"cat {directory}/{name}")) for name in names]
-    newest = max(entries, key=lambda fields: int(fields["version"]))
-    return BootEntry(_on_disk(newest["linux"]), _on_disk(newest["initrd"]), newest["options"])
+    newest = max(entries, key=lambda fields: int(fields["version"][0]))
+    return BootEntry(
+        _on_disk(newest["linux"][0]),
+        tuple(map(_on_disk, newest["initrd"])),
+        newest["options"][0],
+    )
 
 
-def _parse_entry(text: str) -> dict[str, str]:
-    """Return the fields of a Boot Loader Specification entry."""
-    lines = (line.partition(" ") for line in text.splitlines() if line.strip())
-    return {key: value.strip() for key, _, value in lines}
+def _parse_entry(text: str) -> dict[str, list[str]]:
+    """Return the fields of a Boot Loader Specification entry; some may be there twice."""
+    fields: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        fields.setdefault(key, []).append(value.strip())
+    return fields
 
 
 def _on_disk(path: str) -> str:
@@ -168,6 +175,17 @@ def _debugfs(image: Path, request: str) -> str:
         ["debugfs", "-R", request, str(image)], capture_output=True, text=True, check=True
     )
     return finished.stdout
+
+
+def _join(image: Path, paths: Sequence[str], target: Path) -> None:
+    """Write the files of an image one after the other, each from a multiple of 4 on."""
+    with target.open("wb") as joined:
+        for path in paths:
+            part = target.with_suffix(".part")
+            _dump(image, path, part)
+            joined.write(part.read_bytes())
+            joined.write(bytes(-joined.tell() % 4))
+            part.unlink()
 
 
 def _dump(image: Path, path: str, target: Path) -> None:

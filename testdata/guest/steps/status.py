@@ -5,7 +5,7 @@ import sys
 
 KEYS = (
     *("booted", "staged", "pinned", "unlocked", "version", "requested-packages", "packages"),
-    *("checksum", "initramfs-etc"),
+    *("osname", "checksum", "initramfs-etc"),
 )
 machine = json.load(sys.stdin)
 print(f"lost={json.dumps(machine['finalization-failed'])}")
