@@ -146,7 +146,11 @@ def _open(store: ObjectStore, tree: Tree) -> Iterator[StoredPackages]:
 def _own_files(
     store: ObjectStore, base: Tree, stored: StoredPackages, headers: Sequence[PackageHeader]
 ) -> list[str]:
-    """Files and links of the base that are these packages' and nobody else's."""
+    """Files and links of the base that are these packages' and nobody else's, as rpm decides it.
+
+    A package whose file gave way to the one that goes does not get its own back: the base has not
+    got it.
+    """
     going = {header.nevra for header in headers}
     found = set()
     for header in headers:
@@ -155,8 +159,8 @@ def _own_files(
                 lookup(store, base, placed.path), str
             ):
                 continue
-            claims = stored.claims(header_paths(placed.path))
-            if not any(h.nevra not in going and not file.is_ghost for h, file in claims):
+            holders = stored.holders(header_paths(placed.path))
+            if all(holder.nevra in going for holder in holders):
                 found.add(placed.path)
     return sorted(found)
 

@@ -19,6 +19,7 @@ from layer.ownership import open_ownership
 from layer.rpmdb import extract_database
 from layer.store.objects import OstreeStore
 from layer.store.trees import lookup
+from layer.trimming import trim
 from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.tiny import FileSpec, tiny_rpm
 from tests.cli import extra_repository
@@ -43,7 +44,8 @@ FORMS = {
     "other 64": FileSpec(PATH, elf(64, b"other"), 0o4755, "games"),
     "text": FileSpec(PATH, b"#!/bin/sh\n", 0o755),
 }
-NAMES = {form: f"p{number}" for number, form in enumerate(FORMS)}
+CLAIMED = FileSpec(PATH, elf(64), 0o755, ghost=True)
+NAMES = {form: f"p{number}" for number, form in enumerate([*FORMS, "ghost"])}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Forms:
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self.folders = folders
         self.store = OstreeStore.create(folders.mktemp("store"))
-        specs = {form: tiny_rpm(NAMES[form], FORMS[form], arch="x86_64") for form in FORMS}
+        forms = {**FORMS, "ghost": CLAIMED}
+        specs = {form: tiny_rpm(NAMES[form], forms[form], arch="x86_64") for form in forms}
         self.rpms = {form: write_rpm(s, folders.mktemp("rpm")) for form, s in specs.items()}
         self.trees = {form: imported(self.store, folders, spec) for form, spec in specs.items()}
         texts = (FileSpec("/etc/passwd", PASSWD.encode()), FileSpec("/etc/group", GROUP.encode()))
@@ -72,6 +75,11 @@ class Forms:
         self.bare = self._commit(self.accounts, [self.accounts], {}, self.accounts.root)
 
     def by_us(self, *steps: Sequence[str]) -> Result | None:
+        """What `commit` comes to."""
+        made = self.commit(*steps)
+        return self._result(made) if made else None
+
+    def commit(self, *steps: Sequence[str]) -> Commit | None:
         """Each step over the commit of the one before; None for a conflict, which the plan says."""
         base = self.bare
         for step in steps:
@@ -83,7 +91,19 @@ class Forms:
             with self.store.transaction():
                 merged = assembly.merge(self.store, base.root, trees)
             base = self._commit(base, merged.packages, merged.states, merged.tree)
-        return self._result(base)
+        return base
+
+    def without(self, commit: Commit, form: str) -> tuple[bytes | None, tuple[str, ...]]:
+        """The file, None for none, and what the database says, once a package was taken away."""
+        scratch = self.folders.mktemp("without")
+        with self.store.transaction():
+            tree = trim(self.store, commit.root, [self.trees[form].nevra], scratch).tree
+        database = extract_database(self.store, tree, self.folders.mktemp("db"))
+        found, content = lookup(self.store, tree, PATH[1:]), None
+        if isinstance(found, str):
+            with self.store.open_file(found) as file:
+                content = file.read()
+        return content, _states("--dbpath", str(database), owned=False).states
 
     def _commit(self, _: object, packages: Sequence[PackageTree], states, root) -> Commit:  # type: ignore[no-untyped-def]
         scratch = self.folders.mktemp("scratch")
@@ -114,6 +134,25 @@ class Forms:
 
     def by_rpm(self, *steps: Sequence[str]) -> Result | None:
         """Each step a transaction; None for a conflict."""
+        root = self.root(*steps)
+        if root is None:
+            return None
+        file = root / PATH[1:]
+        found, said = file.stat(), _states("--root", str(root), "--dbpath", "/.rpmdb")
+        mode = stat.S_IMODE(found.st_mode)
+        return Result(file.read_bytes(), found.st_uid, found.st_gid, mode, said.states, said.owners)
+
+    def without_by_rpm(self, root: Path, form: str) -> tuple[bytes | None, tuple[str, ...]]:
+        """The file, None for none, and what the database says, once rpm has erased a package."""
+        where = ["--root", str(root), "--dbpath", "/.rpmdb"]
+        command = ["rpm", "-e", *where, "--noscripts", "--nodeps", "--noplugins", "--force-debian"]
+        subprocess.run([*command, self.trees[form].nevra.name], check=True)
+        file = root / PATH[1:]
+        content = file.read_bytes() if file.exists() else None
+        return content, _states(*where, owned=False).states
+
+    def root(self, *steps: Sequence[str]) -> Path | None:
+        """Where rpm has installed each step's packages; None for a conflict."""
         root = self.folders.mktemp("root")
         (root / "etc").mkdir()
         (root / "etc/passwd").write_text(PASSWD)
@@ -129,10 +168,7 @@ class Forms:
                 assert f"{PATH} " in done.stderr
                 assert "conflicts" in done.stderr
                 return None
-        file = root / PATH[1:]
-        found, said = file.stat(), _states(*where)
-        mode = stat.S_IMODE(found.st_mode)
-        return Result(file.read_bytes(), found.st_uid, found.st_gid, mode, said.states, said.owners)
+        return root
 
 
 @dataclass(frozen=True)
@@ -141,7 +177,7 @@ class _Said:
     owners: tuple[str, ...]
 
 
-def _states(*where: str) -> _Said:
+def _states(*where: str, owned: bool = True) -> _Said:
     def ask(*words: str) -> tuple[str, ...]:
         command = ["rpm", *where, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -149,7 +185,7 @@ def _states(*where: str) -> _Said:
         return tuple(sorted(line for line in done.stdout.splitlines() if "accounts" not in line))
 
     shown = "[%{=NAME} %{FILESTATES:fstate}\n]"
-    return _Said(ask("-qa", "--qf", shown), ask("-qf", PATH))
+    return _Said(ask("-qa", "--qf", shown), ask("-qf", PATH) if owned else ())
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +216,30 @@ def test_the_tree_and_its_database_are_as_rpm_has_them(
     forms: Forms, steps: tuple[tuple[str, ...], ...]
 ) -> None:
     assert forms.by_us(*steps) == forms.by_rpm(*steps)
+
+
+@pytest.mark.parametrize("gone", ["32", "64"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (("32", "64"),),
+        (("32",), ("64",)),
+        (("64",), ("32",)),
+        (("32", "32 again", "64"),),
+        (("32",), ("32 again", "64")),
+        (("64", "ghost"), ("32",)),
+        (("ghost",), ("32", "64")),
+    ],
+    ids=str,
+)
+def test_what_goes_with_a_package_is_what_rpm_erases(
+    forms: Forms, steps: tuple[tuple[str, ...], ...], gone: str
+) -> None:
+    """A file stays for the sake of a package whose own file is there, and of no other."""
+    commit, root = forms.commit(*steps), forms.root(*steps)
+    assert commit is not None
+    assert root is not None
+    assert forms.without(commit, gone) == forms.without_by_rpm(root, gone)
 
 
 def test_what_rpm_decides_is_not_all_a_conflict(forms: Forms) -> None:

@@ -14,6 +14,7 @@ import rpm
 from layer.model import Nevra, PackageFile, PackageHeader
 from layer.rpmfile.database import connect, intact, is_package
 from layer.rpmfile.header import parse_header, read_nevra
+from layer.rpmfile.states import FileState
 
 # rpm/lib/rpmlead.c: magic, format 3.0, a binary package, architecture, name, system, header-style
 # signature. rpm reads the magic alone.
@@ -21,6 +22,7 @@ _LEAD = struct.Struct(">4sBBhh66shh16x")
 _MAGIC = b"\x8e\xad\xe8\x01\0\0\0\0"  # of a header; rpm/lib/header.c
 _ENTRY = struct.Struct(">IIiI")  # tag, type, offset, count
 _STRING, _BIN = 6, 7
+_FILESTATES = 1029  # RPMTAG_FILESTATES, one for each file, in the order of the header
 _SIGNATURES = 62  # RPMTAG_HEADERSIGNATURES, the region tag of a signature header
 _IMMUTABLE = 63  # RPMTAG_HEADERIMMUTABLE: the header as the package had it
 # What vouches for the header alone: RPMSIGTAG_DSA, _RSA, _SHA1, _SHA256. The rest is about a
@@ -35,6 +37,7 @@ class StoredPackages:
         self._connection = connection
         self._directory = directory
         self._read: dict[int, tuple[PackageHeader, dict[str, PackageFile]] | None] = {}
+        self._absent: dict[Nevra, frozenset[str]] = {}
 
     def headers(self) -> Iterator[tuple[Nevra, bytes]]:
         """Each package as a file that ends with its header, which rpm can read.
@@ -58,6 +61,18 @@ class StoredPackages:
                     if package is not None and path in package[1]:
                         found.append((package[0], package[1][path]))
         return tuple(found)
+
+    def holders(self, paths: Iterable[str]) -> tuple[PackageHeader, ...]:
+        """The packages for whose sake rpm keeps a file at one of these absolute paths.
+
+        One that only claims the name (%ghost) is one, too; one is not whose file rpm left out,
+        for its colour or as documentation.
+        """
+        return tuple(
+            header
+            for header, file in self.claims(paths)
+            if file.path not in self._absent[header.nevra]
+        )
 
     def providing(self, name: str) -> tuple[PackageHeader, ...]:
         """The packages that provide something of this name, as each does its own."""
@@ -87,6 +102,9 @@ class StoredPackages:
             if is_package(header):
                 parsed = parse_header(_as_file(header), str(read_nevra(header)))
                 self._read[number] = (parsed, {file.path: file for file in parsed.files})
+                states = zip(parsed.files, header[_FILESTATES], strict=False)
+                absent = (file.path for file, state in states if state != FileState.NORMAL)
+                self._absent[parsed.nevra] = frozenset(absent)
         return self._read[number]
 
 
