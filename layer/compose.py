@@ -36,6 +36,8 @@ from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
 from layer.signing import Fetching, check_packages, fetch_checked
 from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
+from layer.solver.cache import open_cache
+from layer.solver.loading import Loader
 from layer.solver.resolve import resolve
 from layer.store.archive import Archive
 from layer.store.contract import ObjectStore
@@ -187,7 +189,8 @@ def _packages(
         names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}
     wanted = [Request(RequestKind.PACKAGE, name) for name in sorted(names)]
     reporter.step("Solving")
-    resolution = resolve(BaseState(None, treefile.arch), offered, wanted)
+    loader = Loader(open_cache(cache, reporter))
+    resolution = resolve(BaseState(None, treefile.arch), offered, wanted, loader=loader)
     packages = [s.package for s in resolution.selections]
     todo = [p for p in packages if find_package(store, p.checksum) is None]
     fetched = fetch_headers(todo, chosen, cache, reporter) if todo else {}

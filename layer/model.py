@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,11 +51,14 @@ class Request:
 class BaseState:
     """What the solver needs of a base: the directory of its rpm database, None where there is none.
 
-    `arch` is None where the base's own packages say it; without a database it must be named.
+    In place of the directory stands what fetches it, where that takes long. `arch` is None
+    where the base's own packages say it; without a database it must be named. `checksum` is
+    that of the base's commit, "" where there is none.
     """
 
-    database: Path | None = None
+    database: Path | Callable[[], Path | None] | None = None
     arch: str | None = None
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from layer.model import (
 from layer.origin import Origin
 from layer.rpmdb import extract_database
 from layer.signing import fetch_checked
+from layer.solver.cache import open_cache
+from layer.solver.loading import Loader
 from layer.solver.resolve import blockers, classify, resolve
 
 
@@ -41,6 +43,7 @@ class Sources:
     locked_headers: Mapping[str, Path]
     metadata: tuple[RepositoryMetadata, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
+    loader: Loader = field(default_factory=Loader)
 
     @property
     def repositories(self) -> tuple[Repository, ...]:
@@ -55,6 +58,7 @@ class Sources:
             self.metadata,
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
+            loader=self.loader,
         )
 
     def blockers(self, origin: Origin) -> tuple[Blocker, ...]:
@@ -65,6 +69,7 @@ class Sources:
             origin.asked,
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
+            loader=self.loader,
             overrides=origin.overrides,
             files=origin.files,
         )
@@ -81,6 +86,7 @@ class Sources:
             origin.wanted,
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
+            loader=self.loader,
             new=frozenset(new),
             allow_inactive=allow_inactive,
             overrides=origin.overrides,
@@ -118,8 +124,11 @@ def open_sources(
             if imported is not None:
                 headers[checksum] = scratch / f"{checksum}.rpm"
                 headers[checksum].write_bytes(read_package_blob(host.store, imported))
-        database = extract_database(host.store, base.root, scratch)
-        yield Sources(BaseState(database), lock, headers, metadata, files)
+        state = BaseState(
+            lambda: extract_database(host.store, base.root, scratch), checksum=base.checksum
+        )
+        loader = Loader(open_cache(host.cache, host.reporter))
+        yield Sources(state, lock, headers, metadata, files, loader)
 
 
 def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:

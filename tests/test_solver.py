@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from layer.errors import InvalidInput, LayerError, NotFound, RepositoryError, StoreError, Unsolvable
-from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers
 from layer.model import (
     BaseState,
@@ -32,7 +30,8 @@ from layer.report import SILENT
 from layer.solver.resolve import classify, resolve
 from testdata.distro.rpmspec import RpmSpec
 from testdata.distro.rpmwriter import write_rpm
-from testdata.distro.tiny import tiny_repository, tiny_rpm
+from testdata.distro.tiny import tiny_rpm
+from tests.solving import added, installed, offered
 
 COMPOSE = BaseState(None, "x86_64")
 
@@ -49,18 +48,12 @@ def path(*texts: str) -> tuple[Request, ...]:
     return tuple(Request(RequestKind.PATH, text) for text in texts)
 
 
-def added(resolution: Resolution) -> list[str]:
-    return [str(each.package.nevra) for each in resolution.selections]
-
-
 @pytest.fixture
 def offer(tmp_path: Path) -> Callable[..., RepositoryMetadata]:
     """Makes a repository of packages and fetches its metadata."""
 
     def make(*specs: RpmSpec, name: str = "r", priority: int = 99) -> RepositoryMetadata:
-        directory = tiny_repository(tmp_path / "repositories" / name, *specs)
-        repository = Repository(name, name, (directory.as_uri(),), priority=priority)
-        return fetch_metadata(repository, tmp_path / "cache", SILENT)
+        return offered(tmp_path, *specs, name=name, priority=priority)
 
     return make
 
@@ -70,21 +63,7 @@ def base_of(tmp_path: Path) -> Callable[..., BaseState]:
     """Makes an rpm database that holds packages."""
 
     def make(*specs: RpmSpec) -> BaseState:
-        rpms, database = tmp_path / "base-rpms", tmp_path / "base" / "usr/share/rpm"
-        rpms.mkdir()
-        database.mkdir(parents=True)
-        files = [str(write_rpm(spec, rpms)) for spec in specs]
-        command = "rpm -i --justdb --nodeps --noscripts --ignorearch --ignoreos --nosignature"
-        subprocess.run(
-            [*command.split(), "--dbpath", str(database), *files], check=True, capture_output=True
-        )
-        # As it is in a base: one file that can be read on a read-only /usr.
-        with sqlite3.connect(database / "rpmdb.sqlite") as connection:
-            connection.execute("PRAGMA journal_mode=DELETE")
-        connection.close()
-        for leftover in (".rpm.lock", "rpmdb.sqlite-shm", "rpmdb.sqlite-wal"):
-            (database / leftover).unlink(missing_ok=True)
-        return BaseState(database)
+        return BaseState(installed(tmp_path, *specs))
 
     return make
 

@@ -19,8 +19,9 @@ from layer.model import (
     Selection,
 )
 from layer.overrides import NO_OVERRIDES, Overrides
+from layer.solver.loading import Loader
 from layer.solver.overriding import Overridden, Wish, check_architecture, dependents, override
-from layer.solver.pool import Offer, load, nevra, package
+from layer.solver.pool import Offer, nevra, package
 from layer.solver.problems import explain
 from layer.solver.requests import (
     candidates,
@@ -39,6 +40,7 @@ def classify(
     *,
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
+    loader: Loader | None = None,
 ) -> tuple[Request, ...]:
     """Say what each word of a command line asks for, in the words' order.
 
@@ -46,7 +48,9 @@ def classify(
     repository names it; everything else is taken for a capability, whether or
     not anything provides it.
     """
-    offer = load(base, metadata, lock, locked_headers or {}, with_filelists=False)
+    offer = (loader or Loader()).load(
+        base, metadata, lock, locked_headers or {}, with_filelists=False
+    )
     offer.accept_other_arches()
     return tuple(classify_word(offer, word) for word in words)
 
@@ -63,6 +67,7 @@ def resolve(
     allow_inactive: bool = False,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
+    loader: Loader | None = None,
 ) -> Resolution:
     """Choose the packages that fulfil all requests, touching of the base what `overrides` name.
 
@@ -83,10 +88,11 @@ def resolve(
         overrides,
     )
     known = {*lock, *files}
+    loader = loader or Loader()
     for with_filelists in (False, True):
         # No name for the pool: the first one is gone before the second is read.
         resolution = _resolve(
-            load(base, metadata, known, locked_headers or {}, with_filelists=with_filelists),
+            loader.load(base, metadata, known, locked_headers or {}, with_filelists=with_filelists),
             options,
         )
         if resolution is not None:
@@ -103,12 +109,15 @@ def blockers(
     locked_headers: Mapping[str, Path] | None = None,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
+    loader: Loader | None = None,
 ) -> tuple[Blocker, ...]:
     """Which of the requests `resolve` cannot fulfil beside the others, and why; () where it can."""
     refuse_unsupported(wanted)
     options = _Options(tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))))
     known_files = {*lock, *files}
-    offer = load(base, metadata, known_files, locked_headers or {}, with_filelists=True)
+    offer = (loader or Loader()).load(
+        base, metadata, known_files, locked_headers or {}, with_filelists=True
+    )
     overridden = override(offer, overrides)
     places = [wish for wish, _ in overridden.places]
     wishes = {wish.request: wish for wish in _wishes(offer, options.wanted)}
