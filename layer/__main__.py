@@ -16,6 +16,12 @@ from layer.errors import LayerError
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+# Verbs of rare days, which the overview names without a word, so that it fits a screen.
+_RARE = {
+    *("audit", "trigger", "compose", "init", "remote"),  # for who makes a system
+    *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
+    *("initramfs", "initramfs-etc"),
+}
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
@@ -37,13 +43,22 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs in two columns where these fit, so that all of them fit a screen."""
+        """The verbs in two columns where these fit, and of the rare ones the names alone."""
         found = ((name, self.get_command(context, name)) for name in self.list_commands(context))
-        shown = [(n, c.get_short_help_str()) for n, c in found if c is not None and not c.hidden]
+        kept = [(n, c.get_short_help_str()) for n, c in found if c is not None and not c.hidden]
+        shown = [row for row in kept if row[0] not in _RARE]
+        self._format_often_used(shown, formatter)
+        with formatter.section("Also"):
+            formatter.write_text(", ".join(name for name, _ in kept if name in _RARE))
+
+    def _format_often_used(
+        self, shown: list[tuple[str, str]], formatter: click.HelpFormatter
+    ) -> None:
         name_width, help_width = (max(len(row[i]) for row in shown) for i in (0, 1))
         cells = [f"{name:{name_width}}  {text:{help_width}}" for name, text in shown]
         if 2 * len(cells[0]) + 4 > formatter.width:
-            super().format_commands(context, formatter)
+            with formatter.section("Commands"):
+                formatter.write_dl(shown)
             return
         half = (len(cells) + 1) // 2
         with formatter.section("Commands"):
