@@ -24,7 +24,10 @@ def do(
 
 def repositories(machine: Machine, verb: str) -> list[str]:
     """The options that name the world's repositories, where the verb has any use for them."""
-    has_use = verb in {"install", "uninstall", "reset", "upgrade", "rebase", "deploy", "refresh-md"}
+    has_use = verb in {
+        *("install", "uninstall", "reset", "upgrade", "rebase", "deploy", "refresh-md"),
+        *("search", "info", "provides"),
+    }
     return ["--repo-dir", str(machine.world.repo_dir)] if has_use else []
 
 

@@ -1,0 +1,93 @@
+"""Answers about packages, to text for a person; pure, and without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from layer.answers import Match, Place, Provider, Quality, Sighting, Standing
+from layer.render import size, table
+from layer.words import instant, printable, shown
+
+_PLACES = {
+    Place.LAYERED: "layered",
+    Place.BASE: "in the base",
+    Place.REMOVED: "of the base, but taken away by an override",
+    Place.AVAILABLE: "available",
+}
+
+
+def matches(found: Sequence[Match]) -> str:
+    """The packages in groups by how well they fit, with where they are."""
+    parts = []
+    for quality in Quality:
+        chosen = [match.sighting for match in found if match.quality is quality]
+        if chosen:
+            rows = [(*_name(each), printable(each.summary)) for each in chosen]
+            parts.append("\n".join([f"By {quality.value}:", *table(rows)]))
+    return "\n\n".join(parts)
+
+
+def descriptions(found: Sequence[Standing]) -> str:
+    """A paragraph for each package."""
+    return "\n\n".join("\n".join(_description(standing)) for standing in found)
+
+
+def providers(found: Sequence[tuple[str, Sequence[Provider]]]) -> str:
+    """For each word the packages that have it."""
+    parts = []
+    for word, several in found:
+        lines = [f"{shown(word)}:"]
+        for provider in several:
+            name, place = _name(provider.sighting, with_version=True)
+            lines.append(f"  {name}  {place}")
+            lines += [f"    {shown(text)}" for text in provider.what if text != word]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _name(sighting: Sighting, *, with_version: bool = False) -> tuple[str, str]:
+    nevra = sighting.nevra
+    where = sighting.place.value
+    if sighting.place is Place.AVAILABLE:
+        where = ", ".join(sighting.repositories)
+    return (str(nevra) if with_version else f"{nevra.name}.{nevra.arch}"), where
+
+
+def _description(standing: Standing) -> list[str]:
+    facts = standing.facts
+    nevra = facts.sighting.nevra
+    rows = [
+        ("Name", nevra.name),
+        ("Epoch", str(nevra.epoch) if nevra.epoch else ""),
+        ("Version", nevra.version),
+        ("Release", nevra.release),
+        ("Architecture", nevra.arch),
+        ("State", _PLACES[facts.sighting.place]),
+        ("Asked for as", ", ".join(standing.requests)),
+        *(("Blocked", line) for line in standing.blocked.splitlines()),
+        ("Repository", ", ".join(facts.sighting.repositories)),
+        ("Download", size(facts.size) if facts.size else ""),
+        ("Installed", size(facts.installed_size) if facts.installed_size else ""),
+        ("Summary", facts.sighting.summary),
+        ("URL", facts.url),
+        ("License", facts.license),
+        ("Group", facts.group),
+        ("Vendor", facts.vendor),
+        ("Packager", facts.packager),
+        ("Source", facts.source),
+        ("Built", instant(facts.build_time) if facts.build_time else ""),
+        ("Built on", facts.build_host),
+        ("SHA-256", facts.checksum),
+        ("Location", facts.location),
+        *_several("Description", facts.description.splitlines()),
+        *(row for kind, texts in facts.relations for row in _several(kind, texts)),
+        *_several("Files", facts.files or ()),
+    ]
+    width = max(len(key) for key, _ in rows)
+    return [f"{key:{width}} : {shown(value)}".rstrip() for key, value in rows if value]
+
+
+def _several(key: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A row each, of which the first has the name."""
+    for position, value in enumerate(values):
+        yield ("" if position else key), value or " "
