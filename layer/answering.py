@@ -84,6 +84,7 @@ def _opened(host: Host) -> Iterator[_Opened]:
             lock.packages,
             sources.locked_headers,
             frozenset(lock.gone),
+            sources.loader,
         )
         yield _Opened(known, sources, host.origin(pending), host.layered_headers())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cmp_to_key
 from pathlib import Path
@@ -14,7 +14,8 @@ from layer.answers import Facts, Place, Provider, Sighting, forms, is_glob
 from layer.errors import InvalidInput
 from layer.model import BaseState, LockedPackage, Nevra, RepositoryMetadata, Request, RequestKind
 from layer.paths import header_paths, tree_paths
-from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer, load, nevra
+from layer.solver.loading import Loader
+from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer, nevra
 from layer.solver.requests import candidates, needs_filelists
 
 _RELATIONS = (
@@ -39,6 +40,7 @@ class Known:
     lock: Sequence[LockedPackage]
     locked_headers: Mapping[str, Path]
     gone: frozenset[Nevra] = frozenset()
+    loader: Loader = field(default_factory=Loader)
 
 
 def sightings(known: Known) -> tuple[Sighting, ...]:
@@ -83,7 +85,7 @@ def providers(known: Known, word: str) -> tuple[Provider, ...]:
 
 def _open(known: Known, *, with_filelists: bool) -> Offer:
     """The one place where packages are read, of all architectures that the base can run."""
-    offer = load(
+    offer = known.loader.load(
         known.base,
         known.metadata,
         known.lock,
