@@ -5,46 +5,105 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from layer.change import Leftover
 from layer.importer import find_package
-from layer.model import Deployment, LockedPackage, PackageTree, Tree
+from layer.layout import place, tmpfiles_path
+from layer.model import Deployment, LockedPackage, Nevra, PackageHeader, Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
 from layer.store.trees import files_of, lookup
 
 _KINDS_WITH_PATH = "dDvqQCLfFpw"
+_ETC = "usr/etc/"
+_TMPFILES = "usr/lib/tmpfiles.d/"
+
+
+@dataclass(frozen=True, slots=True)
+class Bequest:
+    """What a package that goes has in a tree, by which what it leaves is known.
+
+    `etc` are its files below /etc with their checksums, `declared` the paths below /var that
+    its tmpfiles.d lines make, with the kind of each line; what these copy is in `tree`.
+    """
+
+    nevra: Nevra
+    tree: Tree
+    etc: Mapping[str, str]
+    declared: Mapping[str, str]
+
+
+def layered_bequests(store: ObjectStore, packages: Iterable[LockedPackage]) -> tuple[Bequest, ...]:
+    """Those of layered packages, as far as these are still in the store."""
+    found = []
+    for package in packages:
+        imported = find_package(store, package.checksum)
+        if imported is not None:
+            folder = lookup(store, imported.root, _ETC[:-1])
+            etc = dict(files_of(store, folder)) if isinstance(folder, Tree) else {}
+            declared = _declared(store, imported.root)
+            found.append(Bequest(imported.nevra, imported.root, etc, declared))
+    return tuple(found)
+
+
+def base_bequests(
+    store: ObjectStore, base: Tree, headers: Iterable[PackageHeader], vacated: Collection[str]
+) -> tuple[Bequest, ...]:
+    """Those of packages of a base, whose files at the paths `vacated` go with them."""
+    found = []
+    for header in headers:
+        paths = {placed.path for placed in place(header).files} & set(vacated)
+        etc = {path.removeprefix(_ETC): path for path in paths if path.startswith(_ETC)}
+        shipped = {name: lookup(store, base, path) for name, path in etc.items()}
+        lines = {path for path in paths if path.startswith(_TMPFILES)}
+        lines.add(tmpfiles_path(header.nevra.name))
+        found.append(
+            Bequest(
+                header.nevra,
+                base,
+                {name: one for name, one in shipped.items() if isinstance(one, str)},
+                _declared(store, base, only=lines),
+            )
+        )
+    return tuple(found)
 
 
 def find_leftovers(
     store: ObjectStore,
     deployment: Deployment,
     var: Path,
-    gone: Sequence[LockedPackage],
+    gone: Sequence[Bequest],
+    base: Tree,
     staying: Sequence[Tree],
+    vacated: Collection[str] = (),
 ) -> tuple[Leftover, ...]:
-    """What the packages `gone` leave in a deployment's /etc and in its stateroot's /var, sorted.
+    """What packages that go leave in a deployment's /etc and in its stateroot's /var, sorted.
 
-    What one of the trees `staying` has as its own, too, is not left by anybody.
+    What one of the trees `staying` or the base has as its own, too, is not left by anybody; the
+    base no longer has the paths `vacated`.
     """
     found: set[Leftover] = set()
-    for package in gone:
-        imported = find_package(store, package.checksum)
-        if imported is not None:
-            found.update(_in_etc(store, imported, deployment.path / "etc"))
-            found.update(_in_var(store, imported, var))
+    for bequest in gone:
+        found.update(_in_etc(store, bequest, deployment.path / "etc"))
+        found.update(_in_var(store, bequest, var))
     if not found:
         return ()
     declared = {path for tree in staying for path in _declared(store, tree)}
+    declared.update(_declared(store, base, vacated))
+
+    def is_owned(path: str) -> bool:
+        trees = staying if path in vacated else [*staying, base]
+        return any(lookup(store, tree, path) for tree in trees)
+
     return tuple(
         sorted(
             leftover
             for leftover in found
-            if leftover.path not in declared
-            and not any(lookup(store, tree, f"usr{leftover.path}") for tree in staying)
+            if leftover.path not in declared and not is_owned(f"usr{leftover.path}")
         )
     )
 
@@ -102,49 +161,56 @@ def _is_there(file: Path) -> bool:
     return True
 
 
-def _in_etc(store: ObjectStore, package: PackageTree, etc: Path) -> Iterable[Leftover]:
+def _in_etc(store: ObjectStore, bequest: Bequest, etc: Path) -> Iterable[Leftover]:
     """Files of the package that differ from what it shipped: the /etc merge carries them on."""
-    folder = lookup(store, package.root, "usr/etc")
-    if not isinstance(folder, Tree):
-        return
-    for name, checksum in files_of(store, folder):
+    for name, checksum in bequest.etc.items():
         file = etc / name
         if os.path.lexists(file) and not _is_same(store, checksum, file):
-            yield Leftover(f"/etc/{name}", str(package.nevra), file, is_edited=True)
+            yield Leftover(f"/etc/{name}", str(bequest.nevra), file, is_edited=True)
 
 
-def _in_var(store: ObjectStore, package: PackageTree, var: Path) -> Iterable[Leftover]:
+def _in_var(store: ObjectStore, bequest: Bequest, var: Path) -> Iterable[Leftover]:
     """What the package's tmpfiles.d lines made below /var."""
-    for path, kind in sorted(_declared(store, package.root).items()):
+    for path, kind in sorted(bequest.declared.items()):
         file = var / path.removeprefix("/var/")
         if not _is_there(file):
             continue
         is_edited = False
         if kind in "CfF" and file.is_file() and not file.is_symlink():
-            factory = lookup(store, package.root, f"usr/share/factory{path}")
+            factory = lookup(store, bequest.tree, f"usr/share/factory{path}")
             is_edited = not isinstance(factory, str) or not _is_same(store, factory, file)
-        yield Leftover(path, str(package.nevra), file, is_edited)
+        yield Leftover(path, str(bequest.nevra), file, is_edited)
         if file.is_dir() and not file.is_symlink():
-            yield from _inside(package, path, file, set(_declared(store, package.root)))
+            yield from _inside(bequest, path, file)
 
 
-def _inside(
-    package: PackageTree, path: str, folder: Path, declared: set[str]
-) -> Iterable[Leftover]:
+def _inside(bequest: Bequest, path: str, folder: Path) -> Iterable[Leftover]:
     """What others put into a directory of the package: kept, and told."""
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         inner = f"{path}/{entry.name}"
-        if inner not in declared:
-            yield Leftover(inner, str(package.nevra), Path(entry.path), is_edited=True)
+        if inner not in bequest.declared:
+            yield Leftover(inner, str(bequest.nevra), Path(entry.path), is_edited=True)
 
 
-def _declared(store: ObjectStore, tree: Tree) -> dict[str, str]:
-    """Paths below /var that a tree's tmpfiles.d files make, and the kind of each line."""
-    folder = lookup(store, tree, "usr/lib/tmpfiles.d")
+def _declared(
+    store: ObjectStore,
+    tree: Tree,
+    away: Collection[str] = (),
+    *,
+    only: Collection[str] | None = None,
+) -> dict[str, str]:
+    """Paths below /var that a tree's tmpfiles.d files make, and the kind of each line.
+
+    Not by those files that are `away`; None for `only` is all the others.
+    """
+    folder = lookup(store, tree, _TMPFILES[:-1])
     found: dict[str, str] = {}
     if isinstance(folder, Tree):
-        for name, _ in files_of(store, folder):
-            text = read_text(store, tree, f"usr/lib/tmpfiles.d/{name}")
+        files = [f"{_TMPFILES}{name}" for name, _ in files_of(store, folder)]
+        for file in files:
+            if file in away or (only is not None and file not in only):
+                continue
+            text = read_text(store, tree, file)
             for line in text.splitlines():
                 words = _words(line)
                 if len(words) > 1 and words[1].startswith("/var/"):

@@ -23,12 +23,11 @@ from layer.foresight import (
 )
 from layer.host import Host, base_kernel_arguments
 from layer.importer import find_package, read_package_header
-from layer.layout import Placement
-from layer.leftovers import find_leftovers
+from layer.layout import Placement, tmpfiles_path
+from layer.leftovers import base_bequests, find_leftovers, layered_bequests
 from layer.lock import Lock
 from layer.model import (
     Commit,
-    LockedPackage,
     Package,
     PackageHeader,
     Repository,
@@ -39,7 +38,7 @@ from layer.model import (
 from layer.origin import Origin, with_accepted
 from layer.rpmfile.header import read_header
 from layer.signing import check_packages, untrusted
-from layer.trimming import what_goes
+from layer.trimming import Going, what_goes
 
 
 class Supply(Protocol):
@@ -87,15 +86,13 @@ def prepare(
     to_fetch = [p for p in missing if p.checksum not in sources.files]
     headers, keys = _headers(host, packages, to_fetch, sources)
     placements = placements_of(headers, documentation=after.options.documentation)
-    vacated = _vacated(host, base, resolution, headers, placements, after, to_fetch)
+    going = _going(host, base, resolution, headers, placements, after, to_fetch)
     triggers = host.triggers(base.root)
     audits = audits_of(headers, triggers)
     agreed = _agreed(host, after, headers, audits)
     pending = host.pending()
     old = host.find_base(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
-    kept = {p.nevra.name for p in packages}
-    gone = [p for p in previous.packages if p.nevra.name not in kept]
     return Change(
         stateroot=host.stateroot,
         pending=pending,
@@ -109,13 +106,13 @@ def prepare(
         resolution=resolution,
         headers=headers,
         audits=audits,
-        unmade=unmade_links(host.store, base, audits, placements, gone=vacated),
+        unmade=unmade_links(host.store, base, audits, placements, gone=going.files),
         to_fetch=tuple(to_fetch),
         triggers=will_fire(
-            host.store, base, headers, placements, triggers, after.options, gone=vacated
+            host.store, base, headers, placements, triggers, after.options, gone=going.files
         ),
         bringing=bringing(headers, placements),
-        leftovers=_leftovers(host, gone, base, packages),
+        leftovers=_leftovers(host, previous, base, packages, going),
         overlay=tracked_files(host, after),
         kernel_arguments=_kernel_arguments(host, base, kernel_arguments),
         files=tuple(sorted(sources.files.items())),
@@ -162,7 +159,7 @@ def prepare_again(
     )
 
 
-def _vacated(
+def _going(
     host: Host,
     base: Commit,
     resolution: Resolution,
@@ -170,19 +167,19 @@ def _vacated(
     placements: Sequence[Placement],
     after: Origin,
     to_fetch: Sequence[Package],
-) -> frozenset[str]:
-    """The paths of the base that overrides take away; LayerError where the change cannot be."""
-    vacated = what_goes(host.store, base, resolution.gone, headers)
+) -> Going:
+    """What overrides take away from the base; LayerError where the change cannot be."""
+    going = what_goes(host.store, base, resolution.gone, headers)
     check_change(
         host,
         base,
         after.options,
         list(zip(headers, placements, strict=True)),
         to_fetch,
-        gone=vacated,
+        gone=going.files,
         without=frozenset(resolution.gone),
     )
-    return vacated
+    return going
 
 
 def _agreed(
@@ -234,14 +231,25 @@ def _read_fetched(package: Package, path: Path) -> PackageHeader:
 
 
 def _leftovers(
-    host: Host, gone: Sequence[LockedPackage], base: Commit, packages: Sequence[Package]
+    host: Host, previous: Lock, base: Commit, packages: Sequence[Package], going: Going
 ) -> tuple[Leftover, ...]:
+    """What packages leave that are no longer layered, or taken away from the base only now."""
+    store = host.store
+    kept = {p.nevra.name for p in packages}
+    away = {*kept, *(nevra.name for nevra in previous.gone)}
+    headers = [header for header in going.headers if header.nevra.name not in away]
+    vacated = {*going.files, *(tmpfiles_path(header.nevra.name) for header in headers)}
+    gone = [
+        *layered_bequests(store, [p for p in previous.packages if p.nevra.name not in kept]),
+        *base_bequests(store, base.root, headers, vacated),
+    ]
     merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
     if merge is None or not gone:
         return ()
-    imported = (find_package(host.store, package.checksum) for package in packages)
-    staying = [base.root, *(package.root for package in imported if package is not None)]
-    return find_leftovers(host.store, merge, host.sysroot.var(host.stateroot), gone, staying)
+    imported = (find_package(store, package.checksum) for package in packages)
+    staying = [package.root for package in imported if package is not None]
+    var = host.sysroot.var(host.stateroot)
+    return find_leftovers(store, merge, var, gone, base.root, staying, vacated)
 
 
 def _kernel_arguments(host: Host, base: Commit, wanted: Sequence[str] | None) -> tuple[str, ...]:

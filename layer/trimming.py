@@ -66,6 +66,14 @@ class Trimmed:
     written: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Packages of a base that go, and the paths of the files that go with them."""
+
+    headers: tuple[PackageHeader, ...] = ()
+    files: frozenset[str] = frozenset()
+
+
 def without(commit: Commit, packages: Sequence[Nevra]) -> Without:
     """What it takes to know to make a base without packages."""
     has_record = "layer.schema" in commit.metadata
@@ -74,18 +82,19 @@ def without(commit: Commit, packages: Sequence[Nevra]) -> Without:
 
 def what_goes(
     store: ObjectStore, base: Commit, packages: Sequence[Nevra], coming: Sequence[PackageHeader]
-) -> frozenset[str]:
-    """The paths of a base's files that go with packages: what no other package of it has.
+) -> Going:
+    """Packages with the paths of a base's files that go with them: what no other of it has.
 
     PackageRefused where the machine could not boot, or come back, without them; `coming` are
     the packages that are to be added.
     """
     if not packages:
-        return frozenset()
+        return Going()
     with _open(store, base.root) as stored:
         headers = [h for nevra in packages for h in stored.named(nevra.name, nevra)]
         refuse_essential(headers, coming)
-        return frozenset(_own_files(store, base.root, stored, headers))
+        files = _own_files(store, base.root, stored, headers)
+        return Going(tuple(headers), frozenset(files))
 
 
 def trim(store: ObjectStore, base: Tree, packages: Sequence[Nevra], scratch: Path) -> Trimmed:

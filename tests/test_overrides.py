@@ -402,3 +402,27 @@ def test_no_key_of_rpm_ostree_is_lost() -> None:
     written = format_origin(origin)
     assert {line for line in FOREIGN.splitlines() if line} <= set(written.splitlines())
     assert parse_origin(written) == origin
+
+
+def test_what_a_package_of_the_base_leaves_behind_is_said(box: Machine) -> None:
+    """Once, when it goes; what nobody edited is removed where that is asked for."""
+    etc = box.pending().path / "etc"
+    var = box.host().sysroot.var(box.host().stateroot)
+    (etc / "editor.conf").write_text("mine\n")
+    (var / "lib/editor").mkdir(parents=True)
+    words = ("override", "remove", "editor", "plugin", "theme")
+    expected = (
+        "Left behind on this machine (--purge removes what nobody edited):\n"
+        "  /etc/editor.conf (editor-1-1.x86_64, edited)\n"
+        "  /var/lib/editor (editor-1-1.x86_64)\n"
+    )
+    assert expected in run(box, *words, "-n")
+    assert "Removed /var/lib/editor\n" in run(box, *words, "-y", "--purge")
+    assert not (var / "lib/editor").exists()
+    assert (box.pending().path / "etc/editor.conf").read_text() == "mine\n"
+    assert "Left behind" not in run(box, "install", "-n", "pear")
+
+
+def test_what_takes_the_place_of_a_package_leaves_nothing_behind(box: Machine) -> None:
+    (box.pending().path / "etc/editor.conf").write_text("mine\n")
+    assert "Left behind" not in run(box, "override", "replace", "-n", file(box, "editor-4"))

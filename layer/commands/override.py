@@ -17,6 +17,10 @@ from layer.commands._options import (
 if TYPE_CHECKING:
     from layer.host import Host
 
+_purge_option = click.option(
+    "--purge", is_flag=True, help="Remove what is left behind, where nobody edited it."
+)
+
 
 @click.group(short_help="Replace or remove base packages.")
 def command() -> None:
@@ -29,6 +33,7 @@ def command() -> None:
 @command.command(short_help="Take packages of the base away.")
 @click.argument("packages", metavar="PKG...", nargs=-1, required=True)
 @click.option("--install", multiple=True, metavar="PKG", help="Layer this, too.")
+@_purge_option
 @change_options
 @consent_options
 @repository_options
@@ -52,6 +57,7 @@ def remove(host: Host, packages: tuple[str, ...], install: tuple[str, ...], **re
 @click.option("--experimental", is_flag=True, expose_value=False, help="Accepted as by rpm-ostree.")
 @click.option("--remove", multiple=True, metavar="PKG", help="Take this away, too.")
 @click.option("--install", multiple=True, metavar="PKG", help="Layer this, too.")
+@_purge_option
 @change_options
 @consent_options
 @repository_options
