@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from layer.answers import Match, Place, Provider, Quality, Sighting, Standing
+from layer.reasons import Need, Reason
 from layer.render import size, table
-from layer.words import instant, printable, shown
+from layer.words import count, instant, printable, shown
 
+_FEW = 10  # packages that need one of the base
 _PLACES = {
     Place.LAYERED: "layered",
     Place.BASE: "in the base",
@@ -43,6 +45,32 @@ def providers(found: Sequence[tuple[str, Sequence[Provider]]]) -> str:
             lines += [f"    {shown(text)}" for text in provider.what if text != word]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def reasons(found: Sequence[Reason], *, is_whole: bool = False) -> str:
+    """For each package the chains that lead to it, a link a line."""
+    return "\n\n".join("\n".join(_reason(one, is_whole=is_whole)) for one in found)
+
+
+def _reason(reason: Reason, *, is_whole: bool) -> Iterator[str]:
+    if not reason.is_layered:
+        number = count(len(reason.needed_by), "package")
+        yield f"{reason.nevra} is part of the base; {number} of this tree need it"
+        few = reason.needed_by if is_whole else reason.needed_by[:_FEW]
+        yield from (f"  {need.by}  {_dependency(need)}" for need in few)
+        if len(few) < len(reason.needed_by):
+            yield f"  and {len(reason.needed_by) - len(few)} more (--all)"
+        return
+    yield f"{reason.nevra} is layered:"
+    for chain in reason.chains:
+        yield f"  {shown(chain.request.label)} was asked for: {chain.first}"
+        yield from (f"    needs {need.of}  {_dependency(need)}" for need in chain.links)
+    if not reason.chains:
+        yield "  no dependency on record leads to it from what was asked for"
+
+
+def _dependency(need: Need) -> str:
+    return f"{need.kind}: {shown(need.dependency)}{' (weak)' if need.is_weak else ''}"
 
 
 def _name(sighting: Sighting, *, with_version: bool = False) -> tuple[str, str]:

@@ -16,6 +16,7 @@ _DEEPEST = 32
 _MOST_CLAUSES = 1024  # where real packages need some ten
 _LONGEST = 8192  # characters
 _OPERATORS = {"and", "or", "if", "unless", "else", "with", "without"}
+_CONDITIONAL = {"if", "unless", "without"}
 _COMPARISON = re.compile(r"\s[<>=]+\s*[^\s()]+")
 # Parentheses inside of a name, as in pkgconfig(x), belong to it.
 _WORD = re.compile(r"[()]|[^\s()]+(?:\([^\s()]*\)[^\s()]*)*")
@@ -44,6 +45,29 @@ class _Group:
             return (clauses[0] * negated[1], negated[0] + clauses[1])
         worst = prod(max(part) + 1 for part in self.parts)  # else, unless: more than there are
         return (worst, worst)
+
+
+def wanted_parts(text: str) -> tuple[str, ...]:
+    """The plain dependencies of a boolean one that can bring something along.
+
+    What follows `if`, `unless` or `without` is a condition, and brings nothing.
+    """
+    found: list[str] = []
+    words: list[str] = []
+    counts = [True]
+    for word in [*_WORD.findall(text), ")"]:
+        if word in ("(", ")", *_OPERATORS) and words:
+            found += [" ".join(words)] if counts[-1] else []
+            words = []
+        if word == "(":
+            counts.append(counts[-1])
+        elif word == ")":
+            counts = counts[:-1] or [True]
+        elif word in _OPERATORS:
+            counts[-1] = all(counts[:-1]) and word not in _CONDITIONAL
+        else:
+            words.append(word)
+    return tuple(dict.fromkeys(found))
 
 
 def check_condition(text: str) -> None:

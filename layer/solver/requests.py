@@ -100,7 +100,8 @@ def _packages(offer: Offer, text: str) -> list[solv.XSolvable]:
     return list(offer.pool.select(text, _AS_PACKAGE).solvables())
 
 
-def _providers(offer: Offer, text: str) -> list[solv.XSolvable]:
+def providers(offer: Offer, text: str) -> list[solv.XSolvable]:
+    """All packages that provide what a dependency's text says, the base's own included."""
     pool = offer.pool
     if text.startswith("("):
         dependency = pool.parserpmrichdep(text)
@@ -124,7 +125,7 @@ def _owners(offer: Offer, text: str) -> list[solv.XSolvable]:
 
 _FINDERS = {
     RequestKind.PACKAGE: _packages,
-    RequestKind.PROVIDE: _providers,
+    RequestKind.PROVIDE: providers,
     RequestKind.PATH: _owners,
     RequestKind.FILE: file_candidates,
 }

@@ -1,0 +1,81 @@
+"""Why a package is in the tree that boots next, from what is in the store alone."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from layer.errors import LayerError, NotFound
+from layer.host import Host
+from layer.model import BaseState
+from layer.reasons import Needs, Reason, reason
+from layer.rpmdb import extract_database
+from layer.sandbox.process import run
+from layer.solver.asking import Known
+from layer.solver.cache import open_cache
+from layer.solver.loading import Loader
+from layer.solver.needs import read_needs
+from layer.status import is_named
+
+_LONGEST = 60.0  # seconds that a drawing may take
+
+
+def explain_presence(host: Host, word: str, *, is_whole: bool = False) -> tuple[Reason, ...]:
+    """Why the packages that a word names are there; NotFound where none is.
+
+    `is_whole`: by every request that leads to them, not by the nearest alone.
+    """
+    needs = _read(host)
+    named = [n for n in (*needs.layered, *needs.base) if is_named(n, word)]
+    if not named:
+        raise NotFound(
+            f"{word} is neither layered nor in the base of what boots next",
+            f"`layer info {word}` tells whether it could be",
+        )
+    return tuple(reason(needs, nevra, is_whole=is_whole) for nevra in named)
+
+
+def draw(graph: str, file: Path) -> None:
+    """Draws a graph in Graphviz's words as an SVG file, with Graphviz's `dot`."""
+    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
+        source, drawn = Path(folder, "why.dot"), Path(folder, "why.svg")
+        source.write_text(graph)
+        try:
+            done = run(["dot", "-Tsvg", "-o", str(drawn), str(source)], timeout=_LONGEST)
+        except NotFound as error:
+            raise NotFound(
+                f"{error.message}, which draws graphs",
+                "it is of Graphviz; --dot prints the graph, to be drawn elsewhere",
+            ) from error
+        if done.status != 0:
+            raise LayerError(f"dot cannot draw the graph: {done.output.strip()}")
+        content = drawn.read_bytes()
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise LayerError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _read(host: Host) -> Needs:
+    pending = host.require_pending()
+    base, lock = host.base_commit(pending), host.lock_of(pending)
+    checksums = {package.nevra: package.checksum for package in lock.packages}
+    with tempfile.TemporaryDirectory(prefix="layer-") as folder:
+        scratch = Path(folder)
+        headers = {}
+        for header in host.layered_headers():
+            path = scratch / f"{header.nevra}.rpm"
+            path.write_bytes(header.blob)
+            headers[checksums[header.nevra]] = path
+        state = BaseState(
+            lambda: extract_database(host.store, base.root, scratch), checksum=base.checksum
+        )
+        known = Known(
+            state,
+            (),
+            lock.packages,
+            headers,
+            frozenset(lock.gone),
+            Loader(open_cache(host.cache, host.reporter)),
+        )
+        return read_needs(known, host.origin(pending).wanted)
