@@ -20,7 +20,7 @@ EXIT_USAGE = 2
 _RARE = {
     *("audit", "trigger", "compose", "init", "remote"),  # for who makes a system
     *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
-    *("initramfs", "initramfs-etc"),
+    *("initramfs", "initramfs-etc", "kargs", "refresh-md"),
 }
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}

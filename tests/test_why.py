@@ -28,11 +28,11 @@ def deep(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mac
         tiny_rpm("top", "/usr/bin/top", requires=("middle >= 1", "tiny-libc"), arch="x86_64"),
         tiny_rpm("middle", requires=("(bottom and (side if nowhere))",), arch="x86_64"),
         tiny_rpm("bottom", provides=("depth = 3",), arch="x86_64"),
-        tiny_rpm("direct", requires=("depth",), arch="x86_64"),
+        tiny_rpm("zzz", requires=("depth",), arch="x86_64"),
         tiny_rpm("helper", requires=("/usr/bin/top",), arch="x86_64"),
     )
     machine = world.machine(folder / "machine")
-    do(machine, "install", "-y", *options, "top", "direct", "/usr/bin/apple")
+    do(machine, "install", "-y", *options, "top", "zzz", "/usr/bin/apple")
     shutil.rmtree(folder / "packages")
     yield machine
     remove([machine.path])
@@ -55,7 +55,7 @@ def test_the_shortest_chain_names_each_dependency(deep: Machine) -> None:
     )
     assert do(deep, "why", "bottom").stdout == (
         "bottom-1-1.x86_64 is layered:\n"
-        "  direct was asked for: direct-1-1.x86_64\n"
+        "  zzz was asked for: zzz-1-1.x86_64\n"
         "    needs bottom-1-1.x86_64  Requires: depth\n"
     )
 
