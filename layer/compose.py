@@ -11,7 +11,6 @@ from pathlib import Path
 
 from layer import consent, ids, pipeline
 from layer.accounts import read_accounts
-from layer.config import repository_variables
 from layer.errors import InvalidInput, NotFound
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import audits_of
@@ -34,6 +33,7 @@ from layer.model import (
 from layer.report import Reporter
 from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
+from layer.sections import repository_variables
 from layer.signing import Fetching, check_packages, fetch_checked
 from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
 from layer.solver.cache import open_cache

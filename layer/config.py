@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from layer.errors import InvalidInput
-from layer.model import Repository
+from layer.repository import Access, Repository, Tls
+from layer.sections import Section, expand, parse_sections
+from layer.setting_values import Settings, Values
+from layer.words import without_passwords
 
+_MIRRORS = ("metalink", "mirrorlist")
+_DEFAULT_PRIORITY = 99
+_DEFAULT_COST = 1000
+_DEFAULT_EXPIRE = 2 * 86400  # seconds
 # Settings that layer cannot honour yet and that change what may be installed or whom
 # the machine talks to, with what ignoring them would mean. All others that are not
 # read here are ignored, as dnf ignores what it does not know.
@@ -17,32 +24,38 @@ _UNSUPPORTED = {
     "excludepkgs": "excluded packages would be installed",
     "exclude": "excluded packages would be installed",
     "includepkgs": "packages that are not included would be installed",
-    "proxy": "the proxy would be bypassed",
-    "sslcacert": "servers of other authorities would be trusted",
 }
-_MIRRORS = ("metalink", "mirrorlist")
-_DEFAULT_PRIORITY = 99
-_DEFAULT_COST = 1000
-
-_BOOLEANS = {
-    **dict.fromkeys(("1", "yes", "true", "on"), True),
-    **dict.fromkeys(("0", "no", "false", "off"), False),
+# What [main] of dnf.conf says for all repositories that do not say it themselves.
+_INHERITED = (
+    *("bandwidth", "exclude", "excludepkgs", "gpgcheck", "includepkgs", "ip_resolve"),
+    *("max_parallel_downloads", "metadata_expire", "minrate", "password", "proxy"),
+    *("proxy_auth_method", "proxy_password", "proxy_sslcacert", "proxy_sslclientcert"),
+    *("proxy_sslclientkey", "proxy_sslverify", "proxy_username", "repo_gpgcheck", "retries"),
+    *("skip_if_unavailable", "sslcacert", "sslclientcert", "sslclientkey", "sslverify"),
+    *("sslverifystatus", "throttle", "timeout", "user_agent", "username"),
+)
+_FAMILIES = {"4": "4", "ipv4": "4", "6": "6", "ipv6": "6", "whatever": ""}
+_AUTH_METHODS = {
+    name: name
+    for name in ("any", "none", "basic", "digest", "negotiate", "ntlm", "digest_ie", "ntlm_wb")
 }
-# The id names a directory of the cache, so it may be neither "." nor "..".
-_ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]*")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_PROXIES = re.compile(r"(?:(?:https?|socks[45]|socks4a|socks5h)://)?[^/\s]+/?")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
-    id: str
-    line: int
-    settings: Mapping[str, str]
+class Defaults:
+    """What stands in for settings that a repository does not have, and where that is said."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+
+
+NO_DEFAULTS = Defaults()
 
 
 def parse_repositories(
-    text: str, source: str, variables: Mapping[str, str]
+    text: str, source: str, variables: Mapping[str, str], defaults: Defaults = NO_DEFAULTS
 ) -> tuple[Repository, ...]:
     """Return the repositories of a `.repo` file in its order.
 
@@ -51,19 +64,35 @@ def parse_repositories(
     """
     errors: list[str] = []
     repositories = []
-    for section in _parse_sections(_expand(text, variables), source, errors):
+    for section in parse_sections(expand(text, variables), source, errors):
         if section.id == "main":  # dnf's own settings; never a repository
             continue
-        repositories.append(_repository(section, source, errors))
+        repositories.append(_repository(section, source, defaults, errors))
     if errors:
         raise InvalidInput("\n".join(errors), "correct the file, or remove it")
     return tuple(repositories)
 
 
-def repository_variables(release: str = "", *, arch: str = "") -> dict[str, str]:
-    """The variables that `.repo` files know: $releasever, $arch and $basearch, as far as known."""
-    variables = {"releasever": release, "arch": arch, "basearch": _base_arch(arch)}
-    return {name: value for name, value in variables.items() if value}
+def parse_defaults(text: str, source: str, variables: Mapping[str, str]) -> Defaults:
+    """What dnf.conf says in [main] for all repositories; InvalidInput as above."""
+    errors: list[str] = []
+    found: dict[str, str] = {}
+    for section in parse_sections(expand(text, variables), source, errors):
+        if section.id == "main":
+            found = {k: v for k, v in section.settings.items() if k in _INHERITED}
+    if errors:
+        raise InvalidInput("\n".join(errors), "correct the file, or remove it")
+    return Defaults(found, f"{source}, [main]")
+
+
+def default_access(defaults: Defaults) -> Access:
+    """How servers of no repository are reached; InvalidInput for a setting that is wrong."""
+    errors: list[str] = []
+    settings = Settings({}, defaults.where, defaults.settings, defaults.where)
+    access = _access(Values(settings, errors))
+    if errors:
+        raise InvalidInput("\n".join(errors), "correct the file, or remove it")
+    return access
 
 
 def is_safe_href(href: str) -> bool:
@@ -93,137 +122,111 @@ def is_base_url(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _base_arch(arch: str) -> str:
-    """The name that repositories of this architecture go by, as dnf has it."""
-    if re.fullmatch(r"i[3-6]86|athlon|geode", arch):
-        return "i386"
-    return "armhfp" if arch.startswith("armv7h") else arch.partition("_v")[0]
-
-
-def _expand(text: str, variables: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        return variables.get(found[1] or found[2], found[0])
-
-    return _VARIABLE.sub(value, text)
-
-
-def _parse_sections(text: str, source: str, errors: list[str]) -> list[_Section]:
-    sections: dict[str, _Section] = {}
-    settings: dict[str, str] | None = None
-    key = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        where = f"{source}, line {number}"
-        if not stripped or stripped.startswith(("#", ";")):
-            continue
-        if line[0].isspace() and settings is not None and key:
-            settings[key] += "\n" + stripped
-        elif stripped.startswith("["):
-            settings, key = {}, ""
-            section = _section(stripped, number, settings)
-            if section is None:
-                errors.append(f"{where}: not a repository id: {stripped}")
-            elif section.id in sections:
-                first = sections[section.id].line
-                errors.append(f"{where}: repository {section.id} is already in line {first}")
-            else:
-                sections[section.id] = section
-        elif "=" not in stripped:
-            errors.append(f"{where}: neither [id] nor key=value: {stripped}")
-        elif settings is None:
-            errors.append(f"{where}: a setting before the first [id]: {stripped}")
-        else:
-            key, _, value = stripped.partition("=")
-            key = key.strip()
-            settings[key] = value.strip()
-    return list(sections.values())
-
-
-def _section(text: str, line: int, settings: Mapping[str, str]) -> _Section | None:
-    name = text[1:-1].strip()
-    if not text.endswith("]") or not _ID.fullmatch(name):
-        return None
-    return _Section(name, line, settings)
-
-
-def _repository(section: _Section, source: str, errors: list[str]) -> Repository:
-    settings = section.settings
+def _repository(section: Section, source: str, defaults: Defaults, errors: list[str]) -> Repository:
     where = f"{source}, [{section.id}]"
-    is_enabled = _boolean(settings, "enabled", True, where, errors)
-    urls = _words(settings, "baseurl")
-    if is_enabled and not urls and not any(settings.get(key) for key in _MIRRORS):
+    values = Values(Settings(section.settings, where, defaults.settings, defaults.where), errors)
+    is_enabled = values.boolean("enabled", default=True)
+    urls = values.words("baseurl")
+    if is_enabled and not urls and not any(values.text(key) for key in _MIRRORS):
         errors.append(f"{where}: baseurl is missing")
     return Repository(
         id=section.id,
-        name=settings.get("name", section.id),
+        name=section.settings.get("name", section.id),
         base_urls=urls,
         is_enabled=is_enabled,
         source=source,
-        priority=_number(settings, "priority", _DEFAULT_PRIORITY, where, errors),
-        unsupported=_unsupported(settings, urls),
-        metalink=_list_url(settings, "metalink", where, errors),
-        mirrorlist=_list_url(settings, "mirrorlist", where, errors),
+        priority=values.number("priority", _DEFAULT_PRIORITY),
+        unsupported=_unsupported(values, urls),
+        metalink=_list_url(values, "metalink"),
+        mirrorlist=_list_url(values, "mirrorlist"),
         # As Fedora's dnf.conf has it: who wants packages that nobody vouches for says so.
-        checks_packages=_boolean(settings, "gpgcheck", True, where, errors),
-        checks_metadata=_boolean(settings, "repo_gpgcheck", False, where, errors),
-        keys=_keys(settings, where, errors),
-        excludes=_words(settings, "exclude") + _words(settings, "excludepkgs"),
-        includes=_words(settings, "includepkgs"),
-        cost=_number(settings, "cost", _DEFAULT_COST, where, errors),
+        checks_packages=values.boolean("gpgcheck", default=True),
+        checks_metadata=values.boolean("repo_gpgcheck", default=False),
+        keys=_keys(values),
+        excludes=values.gathered("exclude", "excludepkgs"),
+        includes=values.gathered("includepkgs"),
+        cost=values.number("cost", _DEFAULT_COST),
+        metadata_expire=values.seconds("metadata_expire", _DEFAULT_EXPIRE, may_be_never=True),
+        may_be_missing=values.boolean("skip_if_unavailable", default=False),
+        access=_access(values),
     )
 
 
-def _boolean(
-    settings: Mapping[str, str], key: str, default: bool, where: str, errors: list[str]
-) -> bool:
-    text = settings.get(key)
-    if text is None:
-        return default
-    found = _BOOLEANS.get(text.lower())
-    if found is None:
-        errors.append(f"{where}: {key} must be 0 or 1, not {text!r}")
-        return default
-    return found
-
-
-def _keys(settings: Mapping[str, str], where: str, errors: list[str]) -> tuple[str, ...]:
-    keys = _words(settings, "gpgkey")
-    errors.extend(
-        f"{where}: gpgkey must be a file:///, http:// or https:// URL, not {key!r}"
-        for key in keys
-        if not is_base_url(key)
+def _access(values: Values) -> Access:
+    plain = Access()
+    return Access(
+        proxy=_proxy(values),
+        proxy_login=_login(values, "proxy_username", "proxy_password"),
+        proxy_method=values.choice("proxy_auth_method", _AUTH_METHODS, plain.proxy_method),
+        proxy_tls=_tls(values, "proxy_ssl"),
+        login=_login(values, "username", "password"),
+        tls=_tls(values, "ssl"),
+        timeout=max(1, values.seconds("timeout", plain.timeout)),
+        slowest=values.rate("minrate", plain.slowest),
+        fastest=values.rate("throttle", plain.fastest, whole=values.rate("bandwidth", 0)),
+        retries=values.number("retries", plain.retries),
+        parallel=values.number("max_parallel_downloads", plain.parallel, lowest=1),
+        family=values.choice("ip_resolve", _FAMILIES, plain.family),
+        agent=values.text("user_agent"),
     )
+
+
+def _proxy(values: Values) -> str | None:
+    """None where nothing is said: then the environment counts, as it does for curl."""
+    text = values.text("proxy", "-")
+    if text == "-":
+        return None
+    if text in ("", "_none_"):
+        return ""
+    if not _PROXIES.fullmatch(text):
+        # Not what it is: it may hold a password.
+        values.wrong("proxy", "http://HOST:PORT, socks5://HOST:PORT or _none_")
+    return text
+
+
+def _login(values: Values, user: str, password: str) -> str:
+    """As curl takes it; a colon in the name would end it."""
+    name = values.text(user)
+    if ":" in name:
+        values.wrong(user, "a name without a colon")
+    return f"{name}:{values.text(password)}" if name else ""
+
+
+def _tls(values: Values, prefix: str) -> Tls:
+    files = {name: values.text(prefix + name) for name in ("cacert", "clientcert", "clientkey")}
+    for name, path in files.items():
+        if path and not path.startswith("/"):
+            values.wrong(prefix + name, f"an absolute path, not {path!r}")
+    return Tls(
+        values.boolean(f"{prefix}verify", default=True),
+        prefix == "ssl" and values.boolean("sslverifystatus", default=False),
+        files["cacert"],
+        files["clientcert"],
+        files["clientkey"],
+    )
+
+
+def _keys(values: Values) -> tuple[str, ...]:
+    keys = values.words("gpgkey")
+    for key in keys:
+        if not is_base_url(key):
+            values.wrong("gpgkey", f"a file:///, http:// or https:// URL, not {key!r}")
     return keys
 
 
-def _list_url(settings: Mapping[str, str], key: str, where: str, errors: list[str]) -> str:
-    url = settings.get(key, "").strip()
+def _list_url(values: Values, key: str) -> str:
+    url = values.text(key).strip()
     if url and not is_base_url(url):
-        errors.append(f"{where}: {key} must be an http:// or https:// URL, not {url!r}")
+        values.wrong(key, f"an http:// or https:// URL, not {without_passwords(url)!r}")
     return url
 
 
-def _words(settings: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """A list, whose items are parted by blanks, commas or lines."""
-    return tuple(word for word in re.split(r"[\s,]+", settings.get(key, "")) if word)
-
-
-def _number(
-    settings: Mapping[str, str], key: str, default: int, where: str, errors: list[str]
-) -> int:
-    text = settings.get(key, str(default))
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        errors.append(f"{where}: {key} must be a number, not {text!r}")
-        return default
-    return int(text)
-
-
-def _unsupported(settings: Mapping[str, str], urls: tuple[str, ...]) -> tuple[str, ...]:
+def _unsupported(values: Values, urls: tuple[str, ...]) -> tuple[str, ...]:
     found = []
     for key, danger in _UNSUPPORTED.items():
-        value = settings.get(key, "")
-        if value and (key, value) != ("proxy", "_none_"):
+        value = " ".join(values.words(key))
+        if value:
             found.append(f"{key}={value} ({danger})")
-    bad_urls = [url for url in urls if not is_base_url(url)]
+    bad_urls = [without_passwords(url) for url in urls if not is_base_url(url)]
     found.extend(f"baseurl={url} (only file://, http:// and https://)" for url in bad_urls)
     return tuple(found)

@@ -6,19 +6,19 @@ import os
 import stat
 import tempfile
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layer import bootplan, staged
+from layer.configured import read_configured
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
-from layer.lock import Lock, base_of, read_lock
+from layer.lock import Lock, base_of
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
+from layer.next_files import NextFiles
 from layer.origin import Origin, parse_origin
 from layer.report import SILENT, Reporter
-from layer.repos import read_repositories
 from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
@@ -142,14 +142,18 @@ class Host:
             is_once=staged.is_once(self.sysroot.var(self.stateroot)),
         )
 
-    def repositories(self) -> tuple[Repository, ...]:
-        """The enabled repositories of the machine's /etc and of the caller's directories."""
-        merge = self._merge_source()
-        own = (merge.path / "etc/yum.repos.d",) if merge else ()
-        directories = (*own, *self.options.repository_directories)
-        repositories = read_repositories(directories, self._variables(self.pending()))
-        found = [r for r in repositories if r.is_enabled]
-        return tuple(_on_this_machine(r, merge.path) if merge else r for r in found)
+    def repositories(self, target: Commit | None = None) -> tuple[Repository, ...]:
+        """The enabled repositories of a base with what the admin edited, and of the caller's.
+
+        They are those of the base to come, never of the one that runs; without `target` of
+        the one that boots next.
+        """
+        return tuple(r for r in self.all_repositories(target) if r.is_enabled)
+
+    def all_repositories(self, target: Commit | None = None) -> tuple[Repository, ...]:
+        """The same, disabled ones included."""
+        files, base = self._next_files(target)
+        return read_configured(files, base, self.options.repository_directories, self.cache)
 
     def settings(self) -> Settings:
         """What the machine's admin has set about layer."""
@@ -303,27 +307,17 @@ class Host:
         base = found.checksum if found else deployment.checksum
         return read_signatures(self.store, origin.base.remote, base)
 
-    def _variables(self, pending: Deployment | None) -> dict[str, str]:
-        """$releasever is the base's version, $basearch the architecture of its packages."""
+    def _next_files(self, target: Commit | None) -> tuple[NextFiles, Commit | None]:
+        """The files of the deployment to come on `target`, and the base that counts."""
+        pending, merge = self.pending(), self._merge_source()
         if pending is None:
-            return {}
-        base = self.find_base(pending) or self.store.read_commit(pending.checksum)
-        arches = Counter(p.nevra.arch for p in read_lock(base).packages)
-        del arches["noarch"]
-        arch = arches.most_common(1)[0][0] if arches else os.uname().machine
-        return {"releasever": str(base.metadata.get("version", "")), "basearch": arch}
-
-
-def _on_this_machine(repository: Repository, deployment: Path) -> Repository:
-    """A repository of the deployment names its keys as files of the deployment."""
-    if not Path(repository.source).is_relative_to(deployment):
-        return repository
-    scheme = "file://"
-    keys = (
-        f"{scheme}{deployment}{key.removeprefix(scheme)}" if key.startswith(f"{scheme}/") else key
-        for key in repository.keys
-    )
-    return replace(repository, keys=tuple(keys))
+            tree = target.root if target else empty_tree(self.store)
+            return NextFiles(self.store, tree, merge.path if merge else None), target
+        commit, base = self.store.read_commit(pending.checksum), self.find_base(pending)
+        base = base or commit
+        target = target or base
+        layered = (commit.root, base.root) if base != commit else None
+        return NextFiles(self.store, target.root, merge.path if merge else None, layered), target
 
 
 def open_host(root: Path, options: Options | None = None, reporter: Reporter = SILENT) -> Host:

@@ -35,7 +35,7 @@ def _compare(shipped: Path, present: Path, where: str) -> Iterator[EtcEdit]:
             yield EtcEdit(path, REMOVED)
         elif name not in before:
             yield EtcEdit(path, ADDED)
-        elif not _is_same_itself(shipped / name, present / name):
+        elif not is_same_itself(shipped / name, present / name):
             yield EtcEdit(path, CHANGED)
         if name in before & after and all(_is_folder(f / name) for f in (shipped, present)):
             yield from _compare(shipped / name, present / name, path)
@@ -54,7 +54,7 @@ def _is_same(one: Path, other: Path) -> bool:
     there = [os.path.lexists(path) for path in (one, other)]
     if not all(there):
         return not any(there)
-    if not _is_same_itself(one, other):
+    if not is_same_itself(one, other):
         return False
     if not _is_folder(one):
         return True
@@ -62,7 +62,8 @@ def _is_same(one: Path, other: Path) -> bool:
     return names == _names(other) and all(_is_same(one / name, other / name) for name in names)
 
 
-def _is_same_itself(one: Path, other: Path) -> bool:
+def is_same_itself(one: Path, other: Path) -> bool:
+    """Whether two paths hold the same, but for what is in them as directories."""
     a, b = one.lstat(), other.lstat()
     if (a.st_mode, a.st_uid, a.st_gid) != (b.st_mode, b.st_uid, b.st_gid):
         return False

@@ -2,8 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from layer.words import without_passwords
+
+NEVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a server proves who it is, and we: files with authorities, a certificate and its key.
+
+    With `asks_status` the server has to show that its certificate was not revoked.
+    """
+
+    is_checked: bool = True
+    asks_status: bool = False
+    authorities: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How servers are reached. Logins are `user:password`, and never shown.
+
+    `proxy` is a URL, "" for none and None for what the environment says. A server that sends
+    fewer than `slowest` bytes a second for `timeout` seconds counts as stalled; none sends more
+    than `fastest`, where that is not 0. `family` is 4 or 6 where only one version of IP is
+    to be used. `retries` is how often a package's download goes on after its connection broke.
+    """
+
+    proxy: str | None = field(default=None, repr=False)
+    proxy_login: str = field(default="", repr=False)
+    proxy_method: str = "any"
+    proxy_tls: Tls = Tls()
+    login: str = field(default="", repr=False)
+    tls: Tls = Tls()
+    timeout: int = 20
+    slowest: int = 1000
+    fastest: int = 0
+    retries: int = 10
+    parallel: int = 6
+    family: str = ""
+    agent: str = ""
+
+    def for_strangers(self) -> Access:
+        """The same for a server that is not to learn who we are."""
+        return replace(self, login="", tls=replace(self.tls, certificate="", key=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +66,8 @@ class Repository:
     excludepkgs and includepkgs have them: what the first name is not there, and where the
     second are given, what they do not name is not there either. Of repositories with one
     priority and one version of a package the one with the lower `cost` is preferred.
+    Metadata are fetched anew when they are `metadata_expire` seconds old, or NEVER. What
+    `may_be_missing` is left out where it cannot be had, as skip_if_unavailable has it.
     """
 
     id: str
@@ -36,6 +85,14 @@ class Repository:
     excludes: tuple[str, ...] = ()
     includes: tuple[str, ...] = ()
     cost: int = 1000
+    metadata_expire: int = 0
+    may_be_missing: bool = False
+    access: Access = Access()
+
+    @property
+    def shown_urls(self) -> str:
+        """The base URLs for a person, without passwords."""
+        return without_passwords(", ".join(self.base_urls))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from layer.model import Package, Repository, RepositoryMetadata, SigningKey
 from layer.openpgp import LARGEST, read_keys
 from layer.records import read_record, write_record
 from layer.report import Reporter
+from layer.repository import Access
 from layer.rpmfile.signatures import open_keyring
 from layer.store.objects import OstreeStore
 
@@ -136,7 +137,7 @@ def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ..
     found: list[SigningKey] = []
     for url in repository.keys:
         try:
-            found += _read_keys(url, fetching)
+            found += _read_keys(url, fetching, repository.access.for_strangers())
         except (OSError, LayerError) as error:
             why = error.message if isinstance(error, LayerError) else error.strerror
             raise RepositoryError(
@@ -146,7 +147,7 @@ def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ..
     return tuple(found)
 
 
-def _read_keys(url: str, fetching: Fetching) -> tuple[SigningKey, ...]:
+def _read_keys(url: str, fetching: Fetching, access: Access) -> tuple[SigningKey, ...]:
     """The keys at a URL; those of the network are fetched once, unless they cannot be used."""
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -156,7 +157,7 @@ def _read_keys(url: str, fetching: Fetching) -> tuple[SigningKey, ...]:
     if path is None:
         if fetching.cache_only:
             raise InvalidInput("it was not fetched yet")
-        path = fetch_url(url, folder, fetching.reporter, largest=LARGEST)
+        path = fetch_url(url, folder, fetching.reporter, largest=LARGEST, access=access)
     try:
         return read_keys(path, url)
     except InvalidInput:

@@ -118,7 +118,7 @@ def open_sources(
         metadata: tuple[RepositoryMetadata, ...] = ()
         if needs_repositories or None in cached.values():
             host.reporter.step("Reading repositories")
-            metadata = _fetch_all_metadata(host)
+            metadata = _fetch_all_metadata(host, base)
         headers = dict(files)
         for checksum, imported in cached.items():
             if imported is not None:
@@ -131,11 +131,11 @@ def open_sources(
         yield Sources(state, lock, headers, metadata, files, loader)
 
 
-def _fetch_all_metadata(host: Host) -> tuple[RepositoryMetadata, ...]:
+def _fetch_all_metadata(host: Host, base: Commit) -> tuple[RepositoryMetadata, ...]:
     """One RepositoryError for all repositories that cannot be had."""
     found: list[RepositoryMetadata] = []
     errors: list[RepositoryError] = []
-    for repository in host.repositories():
+    for repository in host.repositories(base):
         try:
             found.append(fetch_checked(repository, host.fetching))
         except RepositoryError as error:

@@ -128,8 +128,8 @@ def prepare_frugally(
     So a dead repository blocks nothing that can do without it.
     """
     lacking: NotFound | Unsolvable | None = None
-    for needs_repositories in (False, True) if host.repositories() else (False,):
-        is_last = needs_repositories or not host.repositories()
+    for needs_repositories in (False, True) if host.repositories(base) else (False,):
+        is_last = needs_repositories or not host.repositories(base)
         try:
             with open_sources(
                 host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 NO_UPGRADE = "No upgrade available."
@@ -31,3 +32,8 @@ def shown(path: str) -> str:
         half = _LONGEST_SHOWN // 2
         path = f"{path[:half]}\u2026{path[-half:]}"
     return printable(path)
+
+
+def without_passwords(text: str) -> str:
+    """A text in which no URL says its password any more."""
+    return re.sub(r"(://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)

@@ -65,6 +65,8 @@ ROWS = {
         "override_text",
         "essentials",
         "tracing",
+        "sections",
+        "setting_values",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store", "openpgp"),
     "work": (
@@ -72,6 +74,8 @@ ROWS = {
         "rewriting",
         "foresight",
         "machine_etc",
+        "next_files",
+        "configured",
         "records",
         "staged",
         "homes",

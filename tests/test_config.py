@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from layer.config import is_base_url, is_safe_href, parse_repositories, repository_variables
+from layer.config import is_base_url, is_safe_href, parse_repositories
 from layer.errors import InvalidInput
 from layer.model import Repository
 from layer.repos import read_repositories
+from layer.sections import repository_variables
 
 
 def parse(text: str) -> tuple[Repository, ...]:
@@ -49,8 +50,9 @@ gpgkey=file:///etc/pki/a
             excludes=("old*", "kernel*", "*.i686", "debug-?"),
             includes=("k*",),
             cost=10,
+            metadata_expire=2 * 86400,
             unsupported=(
-                "excludepkgs=kernel*, *.i686\ndebug-? (excluded packages would be installed)",
+                "excludepkgs=kernel* *.i686 debug-? (excluded packages would be installed)",
                 "exclude=old* (excluded packages would be installed)",
                 "includepkgs=k* (packages that are not included would be installed)",
             ),
@@ -61,6 +63,7 @@ gpgkey=file:///etc/pki/a
             ("http://off.example/$unknown",),
             False,
             "x.repo",
+            metadata_expire=2 * 86400,
             checks_packages=True,
             checks_metadata=True,
             keys=("file:///etc/pki/a", "https://k.example/b"),
@@ -76,8 +79,6 @@ def test_main_is_no_repository() -> None:
     ("line", "unsupported"),
     [
         ("excludepkgs=kernel*", "excludepkgs=kernel* (excluded packages would be installed)"),
-        ("proxy=http://p:1", "proxy=http://p:1 (the proxy would be bypassed)"),
-        ("proxy=_none_", None),
         ("baseurl=ftp://old.example/", "baseurl=ftp://old.example/ (only file://, http:// and"),
     ],
 )
@@ -164,9 +165,10 @@ def test_base_urls(url: str, is_valid: bool) -> None:
 
 
 def test_variables_are_left_out_where_unknown() -> None:
-    assert repository_variables("12") == {"releasever": "12"}
+    assert repository_variables("12") == {"releasever": "12", "releasever_major": "12"}
     assert repository_variables("12", arch="i686") == {
         "releasever": "12",
+        "releasever_major": "12",
         "arch": "i686",
         "basearch": "i386",
     }

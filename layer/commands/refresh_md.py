@@ -21,4 +21,4 @@ def command(host: Host, force: bool) -> None:
     from layer import verbs
 
     for repository in verbs.refresh(host, force=force):
-        click.echo(f"{repository.id}: {', '.join(repository.base_urls)}")
+        click.echo(f"{repository.id}: {repository.shown_urls}")

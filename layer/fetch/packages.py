@@ -54,7 +54,9 @@ def fetch_packages(
             download.checksum_type, download.checksum = "sha256", package.checksum
             download.is_resumable = True
             # librepo compares the size that is promised with that of the rest alone.
-            if not _is_begun(download.destination, package):
+            if _is_begun(download.destination, package):
+                download.limit = package.size
+            else:
                 download.size = package.size
                 download.end = package.size + 1  # and no more, whatever the server sends
         perform(plan.values(), reporter)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import librepo
 
@@ -15,10 +16,19 @@ from layer.config import is_base_url
 from layer.errors import RepositoryError
 from layer.model import Repository
 from layer.report import Reporter
+from layer.words import without_passwords
 
-# Seconds until a server counts as unreachable or stalled (below 1,000 bytes a second).
-_TIMEOUT = 20
-_PARALLEL = 6
+_FAMILIES = {"4": librepo.IPRESOLVE_V4, "6": librepo.IPRESOLVE_V6}
+_METHODS = {
+    "any": librepo.AUTH_ANY,
+    "none": librepo.AUTH_NONE,
+    "basic": librepo.AUTH_BASIC,
+    "digest": librepo.AUTH_DIGEST,
+    "negotiate": librepo.AUTH_NEGOTIATE,
+    "ntlm": librepo.AUTH_NTLM,
+    "digest_ie": librepo.AUTH_DIGEST_IE,
+    "ntlm_wb": librepo.AUTH_NTLM_WB,
+}
 # md5 and sha1 are not accepted: who can forge them can replace the packages.
 CHECKSUMS = {
     "sha224": librepo.SHA224,
@@ -36,7 +46,8 @@ class Download:
 
     `path` is relative to the repository or a whole URL; where `end` is set, no
     more than that many bytes are fetched; `name` is what progress calls it. One
-    that `is_resumable` goes on from what a killed process left at `destination`.
+    that `is_resumable` goes on from what a killed process left at `destination`; no more than
+    `limit` bytes of it come, where that is not 0.
     """
 
     repository: Repository
@@ -48,40 +59,80 @@ class Download:
     size: int = 0
     end: int = 0
     is_resumable: bool = False
+    limit: int = 0
     failure: str | None = None
 
 
 def perform(downloads: Iterable[Download], reporter: Reporter) -> None:
-    """Transfer all in parallel; what failed says so in `failure`."""
-    handles: dict[str, librepo.Handle] = {}
+    """Transfer all in parallel; what failed says so in `failure`.
+
+    A resumable one whose connection broke goes on, as often as its repository's `retries` and
+    as long as each time more of it came.
+    """
+    pending = list(downloads)
+    had = {id(download): -1 for download in pending}
+    tries = 0
+    while pending:
+        _perform_once(pending, reporter)
+        tries += 1
+        again = []
+        for download in pending:
+            now = _bytes_of(download)
+            may_retry = download.is_resumable and tries <= download.repository.access.retries
+            if download.failure and may_retry and now > max(had[id(download)], 0):
+                had[id(download)] = now
+                download.limit = download.limit or download.size
+                download.size = download.end = 0  # librepo would compare them with the rest alone
+                again.append(download)
+        pending = again
+
+
+def _bytes_of(download: Download) -> int:
+    try:
+        return download.destination.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
+    handles: dict[tuple[str, bool], librepo.Handle] = {}
     targets = []
     for download in downloads:
-        repository = download.repository
-        if repository.id not in handles:
-            handles[repository.id] = _handle(repository)
+        key = download.repository.id, _is_of_stranger(download)
+        if key not in handles:
+            handles[key] = _handle(download.repository, is_stranger=key[1])
         download.failure = None
-        targets.append((download, _target(download, handles[repository.id], reporter)))
+        targets.append((download, _target(download, handles[key], reporter)))
     if not targets:
         return
+    error = ""
     try:
         librepo.download_packages([target for _, target in targets])
-    except librepo.LibrepoException as error:
-        for download, _ in targets:
-            download.failure = download.failure or f"{_url(download)}: {error.args[1]}"
-        return
+    except librepo.LibrepoException as failure:
+        error = failure.args[1]
     for download, target in targets:
-        if not target.err:
-            download.failure = None  # what single mirrors did is of no interest any more
-        elif not download.failure:
-            download.failure = f"{_url(download)}: {target.err}"
+        why = error or target.err
+        # Once it is there, what single mirrors did is of no interest any more.
+        found = (download.failure or f"{_url(download)}: {why}") if why else None
+        download.failure = found and without_passwords(found)
+
+
+def _is_of_stranger(download: Download) -> bool:
+    """Whether metadata lead to another server than those of the repository's own URLs."""
+    if not is_base_url(download.path):
+        return False
+    ours = {urlsplit(url).netloc for url in download.repository.base_urls}
+    return urlsplit(download.path).netloc not in ours
 
 
 def _target(
     download: Download, handle: librepo.Handle, reporter: Reporter
 ) -> librepo.PackageTarget:
-    def progress(_: object, total: float, done: float) -> None:
+    def progress(_: object, total: float, done: float) -> int:
         if done:
             reporter.progress(download.name, int(done), int(total) or download.size)
+        is_too_much = 0 < download.limit < done
+        return int(librepo.LR_CB_ERROR if is_too_much else librepo.LR_CB_OK)
 
     def mirror_failed(_: object, message: str, url: str) -> None:
         download.failure = f"{url}: {_cause(message)}"
@@ -102,16 +153,44 @@ def _target(
     )
 
 
-def _handle(repository: Repository) -> librepo.Handle:
+def _handle(repository: Repository, *, is_stranger: bool) -> librepo.Handle:
+    access = repository.access.for_strangers() if is_stranger else repository.access
+    options = {
+        librepo.LRO_REPOTYPE: librepo.YUMREPO,
+        librepo.LRO_URLS: list(repository.base_urls),
+        # Without it a Ctrl-C is noticed at the end; what a callback raises may get lost.
+        librepo.LRO_INTERRUPTIBLE: True,
+        librepo.LRO_CONNECTTIMEOUT: access.timeout,
+        librepo.LRO_LOWSPEEDTIME: access.timeout,
+        librepo.LRO_LOWSPEEDLIMIT: access.slowest,
+        librepo.LRO_MAXPARALLELDOWNLOADS: access.parallel,
+        librepo.LRO_MAXDOWNLOADSPERMIRROR: access.parallel,
+        librepo.LRO_PROXY: access.proxy,
+        librepo.LRO_PROXYUSERPWD: access.proxy_login or None,
+        librepo.LRO_PROXYAUTHMETHODS: _METHODS[access.proxy_method],
+        librepo.LRO_USERPWD: access.login or None,
+        librepo.LRO_IPRESOLVE: _FAMILIES.get(access.family, librepo.IPRESOLVE_WHATEVER),
+        librepo.LRO_USERAGENT: access.agent or None,
+        librepo.LRO_SSLVERIFYPEER: access.tls.is_checked,
+        librepo.LRO_SSLVERIFYHOST: 2 if access.tls.is_checked else 0,
+        librepo.LRO_SSLVERIFYSTATUS: access.tls.asks_status,
+        librepo.LRO_SSLCACERT: access.tls.authorities or None,
+        librepo.LRO_SSLCLIENTCERT: access.tls.certificate or None,
+        librepo.LRO_SSLCLIENTKEY: access.tls.key or None,
+        librepo.LRO_PROXY_SSLVERIFYPEER: access.proxy_tls.is_checked,
+        librepo.LRO_PROXY_SSLVERIFYHOST: 2 if access.proxy_tls.is_checked else 0,
+        librepo.LRO_PROXY_SSLCACERT: access.proxy_tls.authorities or None,
+        librepo.LRO_PROXY_SSLCLIENTCERT: access.proxy_tls.certificate or None,
+        librepo.LRO_PROXY_SSLCLIENTKEY: access.proxy_tls.key or None,
+    }
+    if access.fastest:
+        # Each of several downloads at once has its share; librepo wants more than the slowest.
+        options[librepo.LRO_LOWSPEEDLIMIT] = min(access.slowest, access.fastest)
+        options[librepo.LRO_MAXSPEED] = access.fastest
     handle = librepo.Handle()
-    handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
-    handle.setopt(librepo.LRO_URLS, list(repository.base_urls))
-    # Without it a Ctrl-C is noticed at the end; what a callback raises may get lost.
-    handle.setopt(librepo.LRO_INTERRUPTIBLE, True)
-    handle.setopt(librepo.LRO_CONNECTTIMEOUT, _TIMEOUT)
-    handle.setopt(librepo.LRO_LOWSPEEDTIME, _TIMEOUT)
-    handle.setopt(librepo.LRO_MAXPARALLELDOWNLOADS, _PARALLEL)
-    handle.setopt(librepo.LRO_MAXDOWNLOADSPERMIRROR, _PARALLEL)
+    for option, value in options.items():
+        if value is not None:
+            handle.setopt(option, value)
     return handle
 
 
@@ -155,7 +234,7 @@ def refuse_unsupported(repository: Repository) -> None:
 
 def broken(repository: Repository, fact: str) -> RepositoryError:
     """The error for a repository that answers, but not with what it should."""
-    urls = ", ".join(repository.base_urls)
+    urls = repository.shown_urls
     return RepositoryError(f"repository {repository.id} ({urls}): {fact}", _BROKEN_HINT)
 
 

@@ -175,5 +175,5 @@ def _location(solvable: solv.XSolvable, repository: Repository, name: Nevra) -> 
 
 def broken(repository: Repository, fact: str) -> RepositoryError:
     """The error that names a repository and what is wrong with it."""
-    urls = ", ".join(repository.base_urls)
-    return RepositoryError(f"repository {repository.id} ({urls}): {fact}", _BROKEN_HINT)
+    where = f"repository {repository.id} ({repository.shown_urls})"
+    return RepositoryError(f"{where}: {fact}", _BROKEN_HINT)
