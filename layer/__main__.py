@@ -8,10 +8,12 @@ import pkgutil
 import signal
 import sys
 from itertools import zip_longest
+from typing import NoReturn
 
 import click
 
 from layer import commands
+from layer.commands._voice import JsonLines, Speaking
 from layer.errors import LayerError
 
 EXIT_ERROR = 1
@@ -71,11 +73,16 @@ class Verbs(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="layer", message="layer %(version)s")
-def cli() -> None:
+@click.option(
+    "--json-progress", is_flag=True, help="Tell progress on stderr, a JSON object a line."
+)
+@click.pass_context
+def cli(context: click.Context, json_progress: bool) -> None:
     """Packages on image-based systems, layered over a read-only base.
-
     Each verb has a page: man layer-VERB.
     """
+    if json_progress and isinstance(context.obj, Speaking):
+        context.obj.voice = JsonLines(tuple(sys.argv[1:]))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,30 +90,34 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, signal.default_int_handler)
+    speaking = Speaking()
     try:
-        status = cli.main(arguments, prog_name="layer", standalone_mode=False)
+        status = cli.main(arguments, prog_name="layer", standalone_mode=False, obj=speaking)
     except click.ClickException as error:
+        if isinstance(speaking.voice, JsonLines):
+            _fail(speaking, error.format_message(), None, EXIT_USAGE)
         error.show()
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; nothing has changed", None)
+        _fail(speaking, "interrupted; nothing has changed", None)
     except LayerError as error:
-        _fail(error.message, error.hint)
+        _fail(speaking, error.message, error.hint)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_ERROR)
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        _fail(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", None)
-    sys.exit(status if isinstance(status, int) else 0)
+        where = f": {error.filename}" if error.filename else ""
+        _fail(speaking, f"{error.strerror}{where}", None)
+    status = status if isinstance(status, int) else 0
+    speaking.voice.end(status)
+    sys.exit(status)
 
 
-def _fail(message: str, hint: str | None) -> None:
-    click.echo(f"error: {message}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
-    sys.exit(EXIT_ERROR)
+def _fail(speaking: Speaking, message: str, hint: str | None, status: int = EXIT_ERROR) -> NoReturn:
+    speaking.voice.end(status, message, hint)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

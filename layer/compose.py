@@ -255,7 +255,7 @@ def _with_headers(
 ) -> Iterator[tuple[Path, PackageHeader, str]]:
     """What `import_packages` takes, in order."""
     for done, (package, path) in enumerate(sorted(files.items(), key=lambda f: f[0].nevra)):
-        reporter.progress("packages", done, len(files))
+        reporter.progress("import", done, len(files), "packages")
         yield path, read_header(path), package.checksum
 
 

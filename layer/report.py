@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 
 class Reporter:
     """Receives progress; every method does nothing here, so that progress costs callers nothing."""
@@ -9,11 +11,18 @@ class Reporter:
     def step(self, text: str) -> None:
         """A new phase of the work begins, in words for a person."""
 
-    def progress(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` bytes or items of `name` are through."""
+    def downloading(self) -> AbstractContextManager[None]:
+        """What is inside transfers files, each of which tells its `progress`."""
+        return nullcontext()
+
+    def progress(self, name: str, done: int, total: int, unit: str = "bytes") -> None:
+        """`done` of `total` units of `name` are through; 0 is a total that nobody knows."""
 
     def note(self, text: str) -> None:
         """Something a person should know, that is no error."""
+
+    def deployed(self, checksum: str) -> None:
+        """This commit boots next, from now on."""
 
 
 SILENT = Reporter()

@@ -63,6 +63,7 @@ def apply(host: Host, change: Change) -> Deployment:
     downloads.settle(host, change)
     trust(host.sysroot.var(host.stateroot), change.keys)
     record_change(host, change, deployed)
+    host.reporter.deployed(deployed.checksum)
     return deployed
 
 

@@ -151,6 +151,7 @@ OWNERS = {
     "tree_sitter_bash": ("layer.audit",),
     "tree_sitter_lua": ("layer.audit",),
     "click": ("layer.commands", "layer.__main__"),
+    "rich": ("layer.commands",),
     # Other ways to start a process or to reach the network.
     "multiprocessing": (),
     "pty": (),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layer.commands._voice import voice
 from layer.errors import LayerError
-from layer.report import Reporter
 from layer.words import REBOOT
 
 if TYPE_CHECKING:
@@ -31,18 +31,6 @@ _ONCE = "once"
 _DOWNLOAD_ONLY = "layer.download-only"
 
 Decorated = Callable[..., Any]
-
-
-class Narrator(Reporter):
-    """Tells a person on stderr what is going on."""
-
-    def step(self, text: str) -> None:
-        """One line a phase."""
-        click.echo(f"{text}...", err=True)
-
-    def note(self, text: str) -> None:
-        """One line."""
-        click.echo(f"note: {text}", err=True)
 
 
 def sysroot_options(function: Decorated) -> Decorated:
@@ -83,7 +71,7 @@ def opening_options(function: Decorated) -> Decorated:
             lock_finalization=rest.pop(_LOCK, False),
             once=rest.pop(_ONCE, False),
         )
-        return function(opened=functools.partial(open_host, sysroot, options, Narrator()), **rest)
+        return function(opened=functools.partial(open_host, sysroot, options, voice()), **rest)
 
     return wrapper
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from layer.commands._options import Narrator
+from layer.commands._voice import voice
 
 
 @click.group(short_help="Make base commits.")
@@ -42,11 +42,12 @@ def tree(treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path
     """
     from layer.compose import compose_and_publish
 
+    reporter = voice()
     composed = compose_and_publish(
-        treefile, repo, repo_dirs, cachedir or repo.with_name(f"{repo.name}.cache"), Narrator()
+        treefile, repo, repo_dirs, cachedir or repo.with_name(f"{repo.name}.cache"), reporter
     )
     for note in composed.notes:
-        click.echo(f"note: {note}", err=True)
+        reporter.note(note)
     click.echo(
         f"{composed.ref} {composed.version}: {composed.packages} packages, "
         f"commit {composed.checksum}"

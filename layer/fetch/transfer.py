@@ -107,7 +107,8 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
         return
     error = ""
     try:
-        librepo.download_packages([target for _, target in targets])
+        with reporter.downloading():
+            librepo.download_packages([target for _, target in targets])
     except librepo.LibrepoException as failure:
         error = failure.args[1]
     for download, target in targets:

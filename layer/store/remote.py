@@ -253,4 +253,4 @@ def _import_keys(repo: Any, name: str, keys: Path) -> None:
 def _tell(reporter: Reporter, name: str, progress: Any) -> None:
     total = progress.get_uint("requested")
     if total:
-        reporter.progress(name, progress.get_uint("fetched"), total)
+        reporter.progress(name, progress.get_uint("fetched"), total, "objects")
