@@ -75,11 +75,17 @@ def would_fire(host: Host, names: Sequence[str], packages: Sequence[str]) -> tup
     triggers = host.triggers(change.base.root)
     _check_names({trigger.name: trigger for trigger in triggers}, names)
     placements = placements_of(change.headers, documentation=change.after.options.documentation)
-    found = firings(host.store, change.base, change.headers, placements, triggers)
+    found = {
+        trigger.name: tuple(path for path, _ in firing.matches)
+        for trigger, firing in firings(
+            host.store, change.base, change.headers, placements, triggers
+        )
+    }
+    # What options demand, and what goes from the base, fires triggers, too, by no path of theirs.
     return tuple(
-        Fired(trigger.name, trigger.phase, (), tuple(path for path, _ in firing.matches), "", None)
-        for trigger, firing in found
-        if not names or trigger.name in names
+        Fired(trigger.name, trigger.phase, (), found.get(trigger.name, ()), "", None)
+        for trigger in triggers
+        if trigger.name in change.triggers and (not names or trigger.name in names)
     )
 
 

@@ -26,11 +26,19 @@ def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def read_files(host: Host, words: Sequence[str]) -> tuple[LocalFile, ...]:
-    """The packages that words name, each a path or a URL, which is fetched."""
+    """The packages that words name, each a path or a URL, which is fetched.
+
+    InvalidInput for a URL where nothing may be fetched.
+    """
     found = []
     for word in words:
         path = Path(word.removeprefix("file://"))
         if "://" in word and not word.startswith("file://"):
+            if host.options.cache_only:
+                raise InvalidInput(
+                    f"--cache-only: {word} would have to be fetched",
+                    "name the file, or leave it out",
+                )
             path = fetch_url(word, host.cache / "packages", host.reporter)
         found.append(read_local_file(path))
     refuse_twins(found)

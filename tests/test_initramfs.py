@@ -14,7 +14,7 @@ from layer.origin import format_origin, parse_origin
 from tests.cli import REBOOT, do, fails, first, origin_of
 from tests.kernels import IMAGE, dracut_world, image, module_package, names
 from tests.snapshot import unchanged
-from tests.world import REF, Machine, World, remove
+from tests.world import REF, Machine, World, layer, remove
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,10 @@ def test_it_is_made_anew_and_left_alone_again(booting: Machine, dracut: World) -
     assert "etc/tiny.conf" in names(image(booting))
     assert (booting.pending().path / IMAGE).read_bytes() == image(booting)
     assert runs(booting) == [("initramfs", ("6.0",), "done")]
+    # No package's path asks for it, and yet it is foretold for one more.
+    where = ("--sysroot", str(booting.path), "--repo-dir", str(dracut.repo_dir))
+    foretold = layer("trigger", "run", *where, "-n", "--with", "pear").stdout.splitlines()
+    assert "initramfs                kept or not, by content" in foretold
     assert do(booting, "initramfs").stdout == (
         "Initramfs regeneration: enabled\nInitramfs args: -I /etc/tiny.conf\n"
     )

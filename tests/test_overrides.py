@@ -426,3 +426,10 @@ def test_what_a_package_of_the_base_leaves_behind_is_said(box: Machine) -> None:
 def test_what_takes_the_place_of_a_package_leaves_nothing_behind(box: Machine) -> None:
     (box.pending().path / "etc/editor.conf").write_text("mine\n")
     assert "Left behind" not in run(box, "override", "replace", "-n", file(box, "editor-4"))
+
+
+def test_a_url_is_not_fetched_where_nothing_may_be(box: Machine) -> None:
+    words = ("override", "replace", "-y", "--cache-only", "http://127.0.0.1:1/editor.rpm")
+    assert fault(box, *words)[0] == (
+        "error: --cache-only: http://127.0.0.1:1/editor.rpm would have to be fetched"
+    )

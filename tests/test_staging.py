@@ -288,6 +288,24 @@ def test_what_is_locked_waits_for_finalize_deployment(own_world: World, tmp_path
     remove([tmp_path / "machine"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("install", "web"),
+        ("override", "remove", "tiny-libc"),
+        ("kargs", "--append=quick"),
+        ("initramfs-etc", "--track", "/etc/tiny.conf"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_change_can_be_locked(booted: Booted, words: tuple[str, ...]) -> None:
+    verb = words[:2] if words[0] == "override" else words[:1]
+    repositories = words[0] in ("install",)
+    options = ["-y", "--lock-finalization"]
+    booted.layer(*verb, *options, *words[len(verb) :], repositories=repositories)
+    assert json.loads(booted.layer("status", "--json").stdout)["finalization-locked"] is True
+
+
 def test_a_later_change_is_not_locked(booted: Booted) -> None:
     booted.program("systemctl", 'echo "$@" >> /run/systemctl')
     booted.layer(

@@ -126,15 +126,6 @@ def network_options(function: Decorated) -> Decorated:
     )(cache_only_option(function))
 
 
-def lock_option(function: Decorated) -> Decorated:
-    """--lock-finalization, for `sysroot_options`, which stands below it."""
-    return click.option(
-        "--lock-finalization",
-        is_flag=True,
-        hidden=True,  # of update agents: a section of the page
-    )(function)
-
-
 def once_option(function: Decorated) -> Decorated:
     """--once, for `sysroot_options`, which stands below it."""
     return click.option("--once", is_flag=True, help="Try it for one boot.")(function)
@@ -175,8 +166,17 @@ def skip_option(function: Decorated) -> Decorated:
 
 
 def change_options(function: Decorated) -> Decorated:
-    """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments; and --reboot."""
+    """--dry-run, --assumeyes and --unchanged-exit-77, as keyword arguments; and --reboot.
+
+    For `sysroot_options`, which stands below it, --lock-finalization.
+    """
     for option in (
+        click.option(
+            "--lock-finalization",
+            _LOCK,
+            is_flag=True,
+            hidden=True,  # of update agents: a section of the page
+        ),
         click.option("--unchanged-exit-77", is_flag=True, help="Exit 77 if nothing changed."),
         click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking."),
         click.option(

@@ -10,7 +10,6 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
-    lock_option,
     network_options,
     once_option,
     repository_options,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 @skip_option
 @change_options
 @network_options
-@lock_option
 @once_option
 @consent_options
 @repository_options

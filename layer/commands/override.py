@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layer.commands._options import (
+    cache_only_option,
     carry_out,
     change_options,
     consent_options,
@@ -35,6 +36,7 @@ def command() -> None:
 @click.option("--install", multiple=True, metavar="PKG", help="Layer this, too.")
 @_purge_option
 @change_options
+@cache_only_option
 @consent_options
 @repository_options
 @sysroot_options
@@ -54,11 +56,12 @@ def remove(host: Host, packages: tuple[str, ...], install: tuple[str, ...], **re
 @click.argument("packages", metavar="FILE|URL|PKG...", nargs=-1, required=True)
 @click.option("--from-repo", metavar="ID", help="Take each PKG from this repository.")
 @click.option("--from", "source", metavar="repo=ID", help="The same, as rpm-ostree has it.")
-@click.option("--experimental", is_flag=True, expose_value=False, help="Accepted as by rpm-ostree.")
+@click.option("--experimental", is_flag=True, expose_value=False, hidden=True)
 @click.option("--remove", multiple=True, metavar="PKG", help="Take this away, too.")
 @click.option("--install", multiple=True, metavar="PKG", help="Layer this, too.")
 @_purge_option
 @change_options
+@cache_only_option
 @consent_options
 @repository_options
 @sysroot_options
@@ -93,6 +96,7 @@ def replace(
 @click.argument("packages", metavar="PKG...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Reset all overrides.")
 @change_options
+@cache_only_option
 @consent_options
 @repository_options
 @sysroot_options

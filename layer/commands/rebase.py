@@ -10,7 +10,6 @@ from layer.commands._options import (
     carry_out,
     change_options,
     consent_options,
-    lock_option,
     network_options,
     repository_options,
     skip_option,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 @skip_option
 @change_options
 @network_options
-@lock_option
 @consent_options
 @repository_options
 @sysroot_options

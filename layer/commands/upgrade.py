@@ -11,7 +11,6 @@ from layer.commands._options import (
     change_options,
     consent_options,
     download_only,
-    lock_option,
     network_options,
     repository_options,
     skip_option,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 @skip_option
 @change_options
 @network_options
-@lock_option
 @consent_options
 @repository_options
 @sysroot_options
