@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layer.audit.verdict import Audit
+from layer.effects import NO_EFFECTS, Effects
 from layer.lock import Lock
 from layer.model import (
     Commit,
@@ -83,7 +84,7 @@ class Change:
     `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
     for its sake, too.
     `again` is the commit that is deployed once more, "" where the tree is made; nothing is
-    resolved then.
+    resolved then. `effects` is what it does to the machine.
     """
 
     stateroot: str
@@ -110,6 +111,7 @@ class Change:
     keys: tuple[SigningKey, ...] = ()
     repositories: tuple[Repository, ...] = ()
     again: str = ""
+    effects: Effects = NO_EFFECTS
 
     @property
     def is_empty(self) -> bool:
@@ -152,6 +154,11 @@ class Change:
             if s.package.nevra.name in old
             and old[s.package.nevra.name].checksum != s.package.checksum
         )
+
+    @property
+    def brought(self) -> frozenset[Nevra]:
+        """The packages that are new or another file than before."""
+        return frozenset({*self.added, *(new for _, new in self.moved)})
 
     def _layered(self) -> tuple[Nevra, ...]:
         if self.again:

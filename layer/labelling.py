@@ -57,6 +57,11 @@ def label(store: ObjectStore, base: Tree, tree: Tree, copies: Copies, scratch: P
     return labelled
 
 
+def has_policy(store: ObjectStore, tree: Tree) -> bool:
+    """Whether what is in a tree gets labels."""
+    return _find_source(store, tree) is not None
+
+
 def with_moved_labels(store: ObjectStore, tree: Tree) -> dict[str, str]:
     """The file, if any, that a base's policy needs so that /usr/etc is labelled like /etc."""
     found = _find_source(store, tree)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from layer import bootplan
+from layer.accounts import read_numbers
 from layer.audit.verdict import Audit
 from layer.change import Change, Leftover
 from layer.consent import agree
+from layer.effects import Disk, Effects
 from layer.errors import PackageRefused
 from layer.feasibility import check_change, check_room_to_boot, tracked_files
 from layer.fetch.packages import fetch_headers
+from layer.footprint import Places, checkout_size, foresee_disk
 from layer.foresight import (
     audits_of,
     base_packages,
@@ -22,6 +26,7 @@ from layer.foresight import (
     will_fire,
 )
 from layer.host import Host, base_kernel_arguments
+from layer.impact import Coming, coming, effects_of
 from layer.importer import find_package, read_package_header
 from layer.layout import Placement, tmpfiles_path
 from layer.leftovers import base_bequests, find_leftovers, layered_bequests
@@ -93,6 +98,10 @@ def prepare(
     pending = host.pending()
     old = host.find_base(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
+    fired = will_fire(
+        host.store, base, headers, placements, triggers, after.options, gone=going.files
+    )
+    came = coming(host.store, packages, previous, headers, placements, audits)
     return Change(
         stateroot=host.stateroot,
         pending=pending,
@@ -108,9 +117,7 @@ def prepare(
         audits=audits,
         unmade=unmade_links(host.store, base, audits, placements, gone=going.files),
         to_fetch=tuple(to_fetch),
-        triggers=will_fire(
-            host.store, base, headers, placements, triggers, after.options, gone=going.files
-        ),
+        triggers=fired,
         bringing=bringing(headers, placements),
         leftovers=_leftovers(host, previous, base, packages, going),
         overlay=tracked_files(host, after),
@@ -118,6 +125,7 @@ def prepare(
         files=tuple(sorted(sources.files.items())),
         keys=keys,
         repositories=tuple(sources.repositories),
+        effects=_effects(host, base, sources.lock, came, fired),
     )
 
 
@@ -156,7 +164,39 @@ def prepare_again(
             pending.kernel_arguments if kernel_arguments is None else tuple(kernel_arguments)
         ),
         again=commit.checksum,
+        effects=Effects(disk=Disk(checkout=checkout_size(host.store, places(host), commit.root))),
     )
+
+
+def previous_ids(host: Host, lock: Lock) -> dict[str, int]:
+    """The numbers that layered accounts have now; they keep them whatever comes."""
+    pending = host.pending()
+    present: dict[str, int] = {}
+    if pending is not None:
+        root = host.store.read_commit(pending.checksum).root
+        present = read_numbers(host.store, root)
+    return {**present, **dict(lock.ids)}
+
+
+def places(host: Host) -> Places:
+    """Where on this machine a change takes room."""
+    pending = host.pending()
+    return Places(
+        repository=host.sysroot.store.path,
+        deployment=pending.path if pending else None,
+        boot=host.sysroot.path / "boot",
+        entries=len(host.sysroot.deployments()),
+    )
+
+
+def _effects(
+    host: Host, base: Commit, lock: Lock, packages: Sequence[Coming], triggers: Sequence[str]
+) -> Effects:
+    pending = host.pending()
+    before = host.store.read_commit(pending.checksum) if pending else base
+    found = effects_of(host.store, base, before, packages, previous_ids(host, lock), triggers)
+    disk = foresee_disk(host.store, places(host), base, before, packages, triggers)
+    return replace(found, disk=disk)
 
 
 def _going(

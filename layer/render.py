@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Sequence
 
-from layer import consent, initramfs, override_text
-from layer.audit.verdict import Audit, Mode, Verdict
+from layer import consent, effect_text, initramfs, override_text
+from layer.audit.verdict import Audit, Verdict
 from layer.change import Change, EtcEdit
 from layer.lock import DEFAULTS
-from layer.model import BootPlan, Nevra, PackageHeader, Request, RequestKind, Selection
+from layer.model import BootPlan, Request, RequestKind, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.words import count, printable, shown
@@ -36,9 +35,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         *override_text.plan(item),
     ]
     parts += [_inactive(item), _left_out(item)]
-    pairs = zip(item.headers, item.audits, strict=True)
-    brought = [pair for pair in pairs if pair[0].nevra in _brought(item)]
-    parts += [_sizes(item), _triggers(item), _privileged(brought), _units([h for h, _ in brought])]
+    parts += [_sizes(item), _triggers(item), *effect_text.plan(item.effects)]
     parts += [_scriptlets(item), _leftovers(item), _keys(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -251,20 +248,20 @@ def _inactive(item: Change) -> list[str]:
     return ["In the base already, so kept as an inactive request:", *lines]
 
 
-def _brought(item: Change) -> set[Nevra]:
-    """The packages that are new or another file than before."""
-    return {*item.added, *(new for _, new in item.moved)}
-
-
 def _sizes(item: Change) -> list[str]:
-    changed = _brought(item)
-    if not changed:
+    """What is fetched, what it is unpacked, and what the disk has less afterwards."""
+    if item.again or item.is_empty:
         return []
-    disk = sum(
+    about = "" if item.effects.disk.is_measured else "about "
+    room = f"On disk: {about}{size(item.effects.disk.total)}."
+    changed = item.brought
+    if not changed:
+        return [room]
+    unpacked = sum(
         s.package.installed_size for s in item.resolution.selections if s.package.nevra in changed
     )
     download = sum(package.size for package in item.to_fetch)
-    return [f"Download: {size(download)}. On disk: {size(disk)}."]
+    return [f"Download: {size(download)}. Unpacked: {size(unpacked)}. {room}"]
 
 
 def _triggers(item: Change) -> list[str]:
@@ -276,42 +273,6 @@ def _triggers(item: Change) -> list[str]:
     return lines
 
 
-def _privileged(pairs: Sequence[tuple[PackageHeader, Audit]]) -> list[str]:
-    """Files that give whoever runs them more than they have, by header or by scriptlet."""
-    lines = []
-    for header, audit in pairs:
-        modes = {mode.path: mode for mode in audit.rewrites.modes}
-        capabilities = dict(audit.rewrites.capabilities)
-        for file in header.files:
-            if not stat.S_ISREG(file.mode):
-                continue
-            made = modes.get(file.path, Mode(file.path))
-            bits = file.mode if made.mode is None else made.mode
-            what = []
-            if bits & stat.S_ISUID:
-                what.append(f"setuid {printable(made.user or file.user)}")
-            if bits & stat.S_ISGID:
-                what.append(f"setgid {printable(made.group or file.group)}")
-            if capability := capabilities.get(file.path, file.capabilities):
-                what.append(printable(capability))
-            if what:
-                path = printable(file.path)
-                lines.append(f"  {path}: {', '.join(what)} ({header.nevra.name})")
-    return ["Privileged files:", *sorted(lines)] if lines else []
-
-
-def _units(headers: Sequence[PackageHeader]) -> list[str]:
-    units = sorted(
-        printable(file.path.rpartition("/")[2])
-        for header in headers
-        for file in header.files
-        if "/systemd/system/" in file.path
-        and file.path.endswith((".service", ".socket", ".timer", ".path"))
-        and not stat.S_ISDIR(file.mode)
-    )
-    return [f"Units: {', '.join(units)}."] if units else []
-
-
 def _package_change(change: PackageChange) -> str:
     if change.old is not None and change.new is not None:
         old, new = change.old.nevra, change.new.nevra
@@ -321,7 +282,7 @@ def _package_change(change: PackageChange) -> str:
 
 def _scriptlets(item: Change) -> list[str]:
     """What becomes of the scriptlets of the packages that come."""
-    brought = _brought(item)
+    brought = item.brought
     lines = []
     for header, audit in zip(item.headers, item.audits, strict=True):
         if header.nevra not in brought:

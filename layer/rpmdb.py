@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from layer.model import Tree
-from layer.rpmfile.database import DATABASE_FILE
+from layer.rpmfile.database import DATABASE_FILE as DATABASE_FILE
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 

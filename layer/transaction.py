@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from layer import booting, bootplan, downloads, pipeline
-from layer.accounts import read_numbers
 from layer.change import Change
 from layer.errors import PackageRefused
 from layer.feasibility import check_room_to_boot
@@ -24,6 +23,7 @@ from layer.model import (
     PackageHeader,
 )
 from layer.origin import format_origin
+from layer.preparation import previous_ids
 from layer.recording import record_change
 from layer.rpmfile.header import read_header
 from layer.signing import trust
@@ -83,14 +83,6 @@ def download(host: Host, change: Change) -> None:
         set_remote_ref(host.store, str(change.after.base), change.base.checksum)
     for path in files:
         path.unlink(missing_ok=True)
-
-
-def _previous_ids(host: Host, change: Change) -> dict[str, int]:
-    """The numbers that layered accounts have now; they keep them whatever comes."""
-    present: dict[str, int] = {}
-    if change.pending is not None:
-        present = read_numbers(host.store, host.store.read_commit(change.pending.checksum).root)
-    return {**present, **dict(change.lock.ids)}
 
 
 @contextmanager
@@ -172,7 +164,7 @@ def _commit(host: Host, change: Change) -> str:
             host.triggers,
             workshop,
             epoch=change.base.timestamp,
-            previous_ids=_previous_ids(host, change),
+            previous_ids=previous_ids(host, change.lock),
             reporter=host.reporter,
             tree_options=change.after.options,
             without=without(change.base, gone),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -23,13 +24,24 @@ Installing 4 packages:
   pear     1-1      x86_64  {pear}  tiny        asked for
   suid     1-1      x86_64  {suid}  tiny        asked for as /usr/bin/suid
 
-Download: {download}. On disk: {disk}.
+Download: {download}. Unpacked: {unpacked}. On disk: about {disk}.
 
 Triggers that will fire: sysusers, ldconfig, tmpfiles.
 
 Privileged files:
   /usr/bin/daemon: setgid alpha (daemon)
   /usr/bin/suid: setuid root (suid)
+
+New users and groups:
+  group alpha
+  those of daemon, known when it is here
+
+In /etc:
+  /etc/daemon.conf (daemon)
+
+In /var:
+  /var/lib/alpha/ (daemon)
+  /var/lib/alpha/seed (daemon)
 
 Scriptlets, which are never run:
   daemon: 1 line live-only, 1 line harmless
@@ -43,12 +55,14 @@ def test_the_plan_says_all_that_will_happen_and_dry_run_shows_the_same(
     files = [next(world.packages.rglob(f"{name}-1-1.x86_64.rpm")) for name in LAYERED]
     query = ["rpm", "-qp", "--qf", "%{SIZE}\n", *files]
     printed = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    foreseen = json.loads(do(machine, "install", "-n", "--json", *words).stdout)
     expected = PLAN.format(
         ref=REF,
         base=world.base.checksum[:12],
         **{name: size(file.stat().st_size) for name, file in zip(LAYERED, files, strict=True)},
         download=size(sum(file.stat().st_size for file in files)),
-        disk=size(sum(map(int, printed.split()))),
+        unpacked=size(sum(map(int, printed.split()))),
+        disk=size(foreseen["disk"]["total"]),
     )
     with unchanged(machine.path):
         assert do(machine, "install", "--dry-run", *words).stdout == expected
@@ -76,7 +90,8 @@ def test_the_plan_names_capabilities_and_units(own_world: World, tmp_path_machin
     parts = do(tmp_path_machine, "install", "-n", "netd").stdout.split("\n\n")
     assert parts[-2:] == [
         "Privileged files:\n  /usr/bin/netd: cap_net_bind_service=ep (netd)",
-        "Units: netd.service, netd.socket.\n",
+        "New units:\n  netd.service: no preset is applied (netd)\n"
+        "  netd.socket: no preset is applied (netd)\n",
     ]
 
 

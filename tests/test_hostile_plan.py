@@ -31,6 +31,6 @@ def test_the_plan_escapes_what_cannot_be_printed(machine_kept: Machine, tmp_path
     words = ("--repo-dir", str(tmp_path), "-n", "artist", "--accept-unscripted", "artist")
     plan = do(machine_kept, "install", *words).stdout
     assert "  /usr/bin/\\x1b[2J\\u202e: setuid root (artist)\n" in plan
-    assert "Units: \\x1b[2J.service.\n" in plan
+    assert "  \\x1b[2J.service: " in plan
     assert "%post 1: true  (layer reads the shell and Lua, not /bin/sh\\x1b[2J\\n \\xff)\n" in plan
     assert plan.replace("\n", "").isprintable()

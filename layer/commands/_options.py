@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,7 @@ _REBOOT = "layer.reboot"
 _LOCK = "lock_finalization"
 _ONCE = "once"
 _DOWNLOAD_ONLY = "layer.download-only"
+_AS_JSON = "layer.json"
 
 Decorated = Callable[..., Any]
 
@@ -180,7 +182,17 @@ def change_options(function: Decorated) -> Decorated:
         click.option("--unchanged-exit-77", is_flag=True, help="Exit 77 if nothing changed."),
         click.option("-y", "--assumeyes", is_flag=True, help="Do it without asking."),
         click.option(
-            "-n", "--dry-run", is_flag=True, help="Show the plan and stop; needs no root."
+            "-n",
+            "--dry-run",
+            is_flag=True,
+            help="Show the plan and stop; needs no root. With --json as JSON.",
+        ),
+        click.option(
+            "--json",
+            is_flag=True,
+            hidden=True,  # told with --dry-run: a screen has no line left
+            expose_value=False,
+            callback=_remember(_AS_JSON),
         ),
     ):
         function = option(function)
@@ -202,11 +214,17 @@ def carry_out(
 
     `is_whole`: the plan is shown with all that changes in the base.
     """
-    from layer import leftovers, render, transaction
+    from layer import leftovers, planned, render, transaction
 
+    is_json = _is_wanted(_AS_JSON)
+    if is_json and not dry_run:
+        raise click.UsageError("--json shows a plan: it goes with --dry-run")
     if dry_run:
         plan = decide()
-        click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
+        if is_json:
+            click.echo(json.dumps(planned.as_json(plan), indent=2, sort_keys=True))
+        else:
+            click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
         return UNCHANGED if plan.is_empty and unchanged_exit_77 else 0
     with host.locked(), ExitStack() as stack:
         plan = decide()
