@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,21 +15,27 @@ from tests.world import Machine, World, make_world, remove
 
 _MEMORY = Path("/dev/shm")  # a tmpfs of the machine's
 _WANTED = 6 << 30  # bytes
+_OWN = "layer-tests-"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests write in memory where there is room: every commit syncs its whole filesystem."""
+    """Tests write in memory where there is room: every commit syncs its whole filesystem.
+
+    Elsewhere the folder is this run's own, too: pytest's, which all runs share, is closed to
+    other users by each run that starts, and some tests work as another user.
+    """
     is_worker = hasattr(config, "workerinput")
-    if is_worker or config.option.basetemp is not None or not _MEMORY.is_dir():
+    if is_worker or config.option.basetemp is not None:
         return
-    if shutil.disk_usage(_MEMORY).free >= _WANTED:
-        config.option.basetemp = str(_MEMORY / f"layer-tests-{os.getpid()}")
+    has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _WANTED
+    parent = _MEMORY if has_room else Path(tempfile.gettempdir())
+    config.option.basetemp = str(parent / f"{_OWN}{os.getpid()}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Memory is given back."""
+    """Our own folder is given back."""
     folder = config.option.basetemp
-    if not hasattr(config, "workerinput") and folder and str(folder).startswith(str(_MEMORY)):
+    if not hasattr(config, "workerinput") and folder and Path(folder).name.startswith(_OWN):
         # Deployments are immutable until told otherwise.
         subprocess.run(["chattr", "-R", "-f", "-i", str(folder)], check=False)
         subprocess.run(["rm", "-rf", str(folder)], check=False)
