@@ -19,6 +19,7 @@ from layer.model import (
     LockedPackage,
     Nevra,
     Package,
+    Preference,
     Repository,
     RepositoryMetadata,
     Request,
@@ -141,7 +142,9 @@ def test_a_compose_starts_from_nothing_but_an_architecture(offer: Offer) -> None
 def test_recommended_packages_are_left_out_unless_asked_for(offer: Offer) -> None:
     metadata = offer(tiny_rpm("app", recommends=["extra"]), tiny_rpm("extra"))
     assert added(resolve(COMPOSE, [metadata], package("app"))) == ["app-1-1.noarch"]
-    both = resolve(COMPOSE, [metadata], package("app"), with_recommends=True)
+    both = resolve(
+        COMPOSE, [metadata], package("app"), preference=Preference(with_recommended=True)
+    )
     assert added(both) == ["app-1-1.noarch", "extra-1-1.noarch"]
 
 

@@ -11,6 +11,7 @@ from layer.errors import StoreError
 from layer.model import BaseState, LockedPackage, RepositoryMetadata
 from layer.solver.base import base_arch, load_base
 from layer.solver.cache import SolvCache
+from layer.solver.excluding import exclude
 from layer.solver.pool import Offer, broken
 
 _MAGIC = {
@@ -26,11 +27,13 @@ _EXTEND = solv.Repo.REPO_EXTEND_SOLVABLES | solv.Repo.REPO_LOCALPOOL
 class Loader:
     """Reads pools, from files of `cache` where these know better, and keeps the last one.
 
-    What is asked about the same packages is answered by the same pool.
+    What is asked about the same packages is answered by the same pool. `excludes` are globs:
+    what they name in repositories is not there.
     """
 
-    def __init__(self, cache: SolvCache | None = None) -> None:
+    def __init__(self, cache: SolvCache | None = None, excludes: Sequence[str] = ()) -> None:
         self.cache = cache
+        self.excludes = tuple(excludes)
         self._key: tuple[object, ...] = ()
         self._offer: Offer | None = None
 
@@ -55,6 +58,7 @@ class Loader:
         _load_locked(offer, locked, locked_headers)
         required_files = offer.pool.addfileprovides_queue()
         offer.pool.createwhatprovides()
+        exclude(offer, self.excludes)
         if offer.lacks_filelists:
             _stand_in_for_filelists(offer, required_files)
         self._key, self._offer = key, offer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import solv
 
@@ -28,7 +28,8 @@ class Offer:
 
     `missing_files` stands for packages that filelists would name: it provides
     every file that is required and that no metadata read so far has. `gone` are
-    the packages of the base that are to be taken away.
+    the packages of the base that are to be taken away. `excluded` says of packages that
+    nobody is to have who wants that.
     """
 
     pool: solv.Pool
@@ -38,6 +39,7 @@ class Offer:
     lacks_filelists: bool = False
     missing_files: solv.XSolvable | None = None
     gone: frozenset[int] = frozenset()
+    excluded: dict[int, str] = field(default_factory=dict)
     _accepts_others: bool = False
 
     @property

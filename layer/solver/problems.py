@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import solv
 
 from layer.errors import Unsolvable
+from layer.solver.excluding import all_included, excluders
 from layer.solver.pool import Offer
 from layer.words import printable
 
@@ -58,7 +59,7 @@ def _rules(problem: solv.Problem) -> tuple[solv.Ruleinfo, ...]:
 
 
 def _reasons(facts: _Facts) -> list[str]:
-    for kinds in (_CAUSES, _CONFLICTS):
+    for kinds in (_CAUSES, _CONFLICTS, _DEAD_ENDS):
         reasons = [kinds[info.type](facts, info) for info in facts.rules if info.type in kinds]
         if reasons:
             return reasons
@@ -68,10 +69,22 @@ def _reasons(facts: _Facts) -> list[str]:
 
 def _nothing_provides(facts: _Facts, info: solv.Ruleinfo) -> str:
     text = str(info.dep)
+    with all_included(facts.offer):
+        unwanted = list(facts.offer.pool.whatprovides(info.dep_id))
+    if unwanted:
+        names = ", ".join(sorted({str(each) for each in unwanted}))
+        return (
+            f"{info.solvable} needs {text}, which only {names} has,"
+            f" excluded by {excluders(facts.offer, unwanted)}"
+        )
     sentence = f"{info.solvable} needs {text}, which no enabled repository provides"
     name = text.lstrip("(").split(" ", 1)[0]
     in_base = sorted(str(each) for each in facts.offer.named(name) if facts.offer.is_in_base(each))
     return f"{sentence}; the base has {', '.join(in_base)}" if in_base else sentence
+
+
+def _nothing_may_come(_facts: _Facts, info: solv.Ruleinfo) -> str:
+    return f"{info.solvable} needs {info.dep}, which nothing that may come provides"
 
 
 def _same_name(facts: _Facts, info: solv.Ruleinfo) -> str:
@@ -120,4 +133,7 @@ _CONFLICTS: dict[int, _Sentence] = {
     solv.Solver.SOLVER_RULE_PKG_OBSOLETES: _obsoletes,
     solv.Solver.SOLVER_RULE_PKG_INSTALLED_OBSOLETES: _obsoletes,
     solv.Solver.SOLVER_RULE_PKG_CONFLICTS: _conflicts,
+}
+_DEAD_ENDS: dict[int, _Sentence] = {
+    solv.Solver.SOLVER_RULE_PKG_REQUIRES: _nothing_may_come,
 }

@@ -10,6 +10,7 @@ import solv
 
 from layer.errors import InvalidInput, NotFound
 from layer.model import Request, RequestKind
+from layer.solver.excluding import all_included, excluders
 from layer.solver.overriding import file_candidates
 from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
 
@@ -84,7 +85,16 @@ def needs_filelists(request: Request) -> bool:
 
 def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     """The error that names every request that nothing fulfils, with names that resemble them."""
-    words = sorted({request.label for request in requests})
+    with all_included(offer):
+        unwanted = {request.label: _excluded(offer, request) for request in requests}
+    lines = [
+        f"{label} is excluded by {excluders(offer, found)}"
+        for label, found in sorted(unwanted.items())
+        if found
+    ]
+    words = sorted(label for label, found in unwanted.items() if not found)
+    if not words:
+        return NotFound("\n".join(lines), "change that setting, or name another package")
     names = sorted({each.name for each in offer.pool.solvables} - {PRETENDED})
     near = [each for word in words for each in difflib.get_close_matches(word, names, 2, 0.75)]
     where = (
@@ -93,7 +103,14 @@ def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     hint = "check the names and which repositories are enabled"
     if near:
         hint = f"did you mean {', '.join(dict.fromkeys(near))}?"
-    return NotFound(f"{where} {', '.join(words)}", hint)
+    return NotFound("\n".join([f"{where} {', '.join(words)}", *lines]), hint)
+
+
+def _excluded(offer: Offer, request: Request) -> list[solv.XSolvable]:
+    # Where no such package was found, a name counted as something provided.
+    named = Request(RequestKind.PACKAGE, request.text)
+    found = candidates(offer, request) or candidates(offer, named)
+    return [each for each in found if each.id in offer.excluded]
 
 
 def _packages(offer: Offer, text: str) -> list[solv.XSolvable]:

@@ -13,6 +13,7 @@ from layer.errors import InvalidInput, LayerError, Unsolvable
 from layer.model import (
     BaseState,
     LockedPackage,
+    Preference,
     RepositoryMetadata,
     Request,
     Resolution,
@@ -31,6 +32,9 @@ from layer.solver.requests import (
     refuse_unsupported,
     sort_key,
 )
+
+_NO_PREFERENCE = Preference()
+_NOT_BEST_HINT = "an older version can be had: leave --best out"
 
 
 def classify(
@@ -63,7 +67,7 @@ def resolve(
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
     new: frozenset[Request] = frozenset(),
-    with_recommends: bool = False,
+    preference: Preference = _NO_PREFERENCE,
     allow_inactive: bool = False,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
@@ -84,7 +88,7 @@ def resolve(
         tuple(sorted(set(wanted), key=sort_key)),
         tuple(sorted(set(lock))),
         frozenset() if allow_inactive else new,
-        with_recommends,
+        preference,
         overrides,
     )
     known = {*lock, *files}
@@ -142,7 +146,7 @@ class _Options:
     wanted: tuple[Request, ...]
     lock: tuple[LockedPackage, ...]
     refused: frozenset[Request] = frozenset()
-    with_recommends: bool = False
+    preference: Preference = _NO_PREFERENCE
     overrides: Overrides = NO_OVERRIDES
 
 
@@ -185,7 +189,13 @@ def _unsolvable(
         return needing
     # Together, and each request alone: one problem can hide another.
     parts = [active, *([wish] for wish in active)]
-    return explain(offer, lambda: [_solve(offer, part, options, overridden) for part in parts])
+    error = explain(offer, lambda: [_solve(offer, part, options, overridden) for part in parts])
+    if options.preference.is_best:
+        modest = replace(options, preference=replace(options.preference, is_best=False))
+        _solver, problems = _solve(offer, active, modest, overridden)
+        if not problems:
+            return Unsolvable(error.message, _NOT_BEST_HINT)
+    return error
 
 
 def _solve(
@@ -193,8 +203,11 @@ def _solve(
 ) -> tuple[solv.Solver, list[solv.Problem]]:
     """A Solver that was used once may never return from its second use, so it is always new."""
     solver = offer.pool.Solver()
-    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 0 if options.with_recommends else 1)
-    return solver, solver.solve(_jobs(offer, wishes, options.lock, overridden))
+    ignores = 0 if options.preference.with_recommended else 1
+    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, ignores)
+    # Else foo.i686, asked for by that name, would come with foo.x86_64.
+    solver.set_flag(solver.SOLVER_FLAG_NO_INFARCHCHECK, 1)
+    return solver, solver.solve(_jobs(offer, wishes, options, overridden))
 
 
 def _wishes(offer: Offer, requests: Iterable[Request]) -> list[Wish]:
@@ -203,7 +216,10 @@ def _wishes(offer: Offer, requests: Iterable[Request]) -> list[Wish]:
     if all(wish.candidates for wish in wishes):
         return wishes
     offer.accept_other_arches()
-    return [Wish(wish.request, tuple(candidates(offer, wish.request))) for wish in wishes]
+    return [
+        wish if wish.candidates else Wish(wish.request, tuple(candidates(offer, wish.request)))
+        for wish in wishes
+    ]
 
 
 def _split(offer: Offer, wishes: Iterable[Wish]) -> tuple[list[Wish], list[Wish]]:
@@ -232,18 +248,23 @@ def _refuse_inactive(inactive: Iterable[Wish], refused: frozenset[Request]) -> N
 def _jobs(
     offer: Offer,
     wishes: Iterable[Wish],
-    lock: Iterable[LockedPackage],
+    options: _Options,
     overridden: Overridden,
 ) -> list[solv.Job]:
     pool, kinds = offer.pool, solv.Job
     jobs: list[solv.Job] = []
     if offer.has_base:
         jobs += _base_jobs(offer, overridden)
+    kept = [_kept(offer, locked) for locked in options.lock]
+    kept_ids = {each.id for same in kept for each in same}
     for wish in wishes:
         one_of = pool.towhatprovides(sorted(wish.ids))
-        jobs.append(pool.Job(kinds.SOLVER_INSTALL | kinds.SOLVER_SOLVABLE_ONE_OF, one_of))
-    for locked in lock:
-        jobs.extend(_keep(offer, locked))
+        # What is layered already is good enough: an upgrade, which knows no lock, moves it.
+        is_best = options.preference.is_best and not wish.ids & kept_ids
+        best = kinds.SOLVER_FORCEBEST if is_best else 0
+        jobs.append(pool.Job(kinds.SOLVER_INSTALL | kinds.SOLVER_SOLVABLE_ONE_OF | best, one_of))
+    for same in kept:
+        jobs.extend(_keep(offer, same))
     return jobs
 
 
@@ -261,25 +282,30 @@ def _base_jobs(offer: Offer, overridden: Overridden) -> Iterable[solv.Job]:
     ]
 
 
-def _keep(offer: Offer, locked: LockedPackage) -> list[solv.Job]:
+def _kept(offer: Offer, locked: LockedPackage) -> list[solv.XSolvable]:
+    """The locked package wherever it is. Where no checksum is known, the name decides."""
+    return [
+        each
+        for each in offer.named(locked.nevra.name)
+        if locked.checksum in ("", offer.checksum(each)) and nevra(each) == locked.nevra
+    ]
+
+
+def _keep(offer: Offer, kept: Sequence[solv.XSolvable]) -> list[solv.Job]:
     """Prefer the locked package where one is needed, and forbid its other versions weakly.
 
     FAVOR alone decides between candidates that are open, but a newer version of
     another package that needs a newer one of this would still win. A weak job
-    is dropped only when nothing else solves. Where no checksum is known, the name decides.
+    is dropped only when nothing else solves.
     """
-    pool, kinds = offer.pool, solv.Job
-    same_name = offer.named(locked.nevra.name)
-    kept = [
-        each
-        for each in same_name
-        if locked.checksum in ("", offer.checksum(each)) and nevra(each) == locked.nevra
-    ]
     if not kept:
         return []
+    pool, kinds = offer.pool, solv.Job
     kept_ids = {each.id for each in kept}
     others = [
-        each for each in same_name if each.id not in kept_ids and each.arch == locked.nevra.arch
+        each
+        for each in offer.named(kept[0].name)
+        if each.id not in kept_ids and each.arch == kept[0].arch
     ]
     return [
         *(pool.Job(kinds.SOLVER_FAVOR | kinds.SOLVER_SOLVABLE, each.id) for each in kept),

@@ -24,6 +24,9 @@ def tiny_rpm(
     conflicts: Sequence[Relation] = (),
     obsoletes: Sequence[Relation] = (),
     recommends: Sequence[Relation] = (),
+    suggests: Sequence[Relation] = (),
+    supplements: Sequence[Relation] = (),
+    enhances: Sequence[Relation] = (),
     scriptlets: Sequence[Scriptlet] = (),
 ) -> RpmSpec:
     """Return a package; a file given as a mere path holds the package's name and version."""
@@ -38,6 +41,9 @@ def tiny_rpm(
         conflicts=tuple(conflicts),
         obsoletes=tuple(obsoletes),
         recommends=tuple(recommends),
+        suggests=tuple(suggests),
+        supplements=tuple(supplements),
+        enhances=tuple(enhances),
         files=tuple(
             FileSpec(file, f"{name} {version}\n".encode()) if isinstance(file, str) else file
             for file in files
