@@ -25,6 +25,7 @@ from layer.model import (
     Package,
     PackageHeader,
     PackageTree,
+    Preference,
     Repository,
     Request,
     RequestKind,
@@ -190,7 +191,13 @@ def _packages(
     wanted = [Request(RequestKind.PACKAGE, name) for name in sorted(names)]
     reporter.step("Solving")
     loader = Loader(open_cache(cache, reporter))
-    resolution = resolve(BaseState(None, treefile.arch), offered, wanted, loader=loader)
+    resolution = resolve(
+        BaseState(None, treefile.arch),
+        offered,
+        wanted,
+        preference=Preference(with_recommended=treefile.install_weak_deps),
+        loader=loader,
+    )
     packages = [s.package for s in resolution.selections]
     todo = [p for p in packages if find_package(store, p.checksum) is None]
     fetched = fetch_headers(todo, chosen, cache, reporter) if todo else {}

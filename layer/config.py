@@ -17,14 +17,6 @@ _MIRRORS = ("metalink", "mirrorlist")
 _DEFAULT_PRIORITY = 99
 _DEFAULT_COST = 1000
 _DEFAULT_EXPIRE = 2 * 86400  # seconds
-# Settings that layer cannot honour yet and that change what may be installed or whom
-# the machine talks to, with what ignoring them would mean. All others that are not
-# read here are ignored, as dnf ignores what it does not know.
-_UNSUPPORTED = {
-    "excludepkgs": "excluded packages would be installed",
-    "exclude": "excluded packages would be installed",
-    "includepkgs": "packages that are not included would be installed",
-}
 # What [main] of dnf.conf says for all repositories that do not say it themselves.
 _INHERITED = (
     *("bandwidth", "exclude", "excludepkgs", "gpgcheck", "includepkgs", "ip_resolve"),
@@ -136,7 +128,7 @@ def _repository(section: Section, source: str, defaults: Defaults, errors: list[
         is_enabled=is_enabled,
         source=source,
         priority=values.number("priority", _DEFAULT_PRIORITY),
-        unsupported=_unsupported(values, urls),
+        unsupported=_unsupported(urls),
         metalink=_list_url(values, "metalink"),
         mirrorlist=_list_url(values, "mirrorlist"),
         # As Fedora's dnf.conf has it: who wants packages that nobody vouches for says so.
@@ -221,12 +213,6 @@ def _list_url(values: Values, key: str) -> str:
     return url
 
 
-def _unsupported(values: Values, urls: tuple[str, ...]) -> tuple[str, ...]:
-    found = []
-    for key, danger in _UNSUPPORTED.items():
-        value = " ".join(values.words(key))
-        if value:
-            found.append(f"{key}={value} ({danger})")
+def _unsupported(urls: tuple[str, ...]) -> tuple[str, ...]:
     bad_urls = [without_passwords(url) for url in urls if not is_base_url(url)]
-    found.extend(f"baseurl={url} (only file://, http:// and https://)" for url in bad_urls)
-    return tuple(found)
+    return tuple(f"baseurl={url} (only file://, http:// and https://)" for url in bad_urls)

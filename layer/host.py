@@ -8,7 +8,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layer import bootplan, staged
@@ -19,6 +19,7 @@ from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository,
 from layer.next_files import NextFiles
 from layer.origin import Origin, parse_origin
 from layer.report import SILENT, Reporter
+from layer.repository import Preference
 from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
@@ -47,7 +48,7 @@ class Options:
     of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
     `command` are the words of the command line, for the history.
     `lock_finalization`: what is staged stays so at shutdown.
-    `once`: what is deployed is tried for one boot.
+    `once`: what is deployed is tried for one boot. `preference`: how packages are chosen.
     """
 
     stateroot: str | None = None
@@ -61,6 +62,7 @@ class Options:
     command: tuple[str, ...] = ()
     lock_finalization: bool = False
     once: bool = False
+    preference: Preference = field(default_factory=Preference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layer.nevra import Nevra as Nevra
+from layer.repository import Preference as Preference
 from layer.repository import Repository as Repository
 from layer.repository import RepositoryMetadata as RepositoryMetadata
 from layer.repository import SigningKey as SigningKey
@@ -59,20 +60,6 @@ class BaseState:
     database: Path | Callable[[], Path | None] | None = None
     arch: str | None = None
     checksum: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """How packages are chosen where there is a choice.
-
-    `excludes` are globs that name packages that no repository is to offer. Where `is_best`, what
-    is asked for anew comes in its best version or not at all. `with_recommended`: what packages
-    recommend, and what supplements them, comes with them as far as it can.
-    """
-
-    excludes: tuple[str, ...] = ()
-    is_best: bool = False
-    with_recommended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,3 +116,17 @@ class RepositoryMetadata:
     repomd_checksum: str
     primary: Path
     filelists: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How packages are chosen where there is a choice.
+
+    `excludes` are globs that name packages that no repository is to offer. Where `is_best`, what
+    is asked for anew comes in its best version or not at all. `with_recommended`: what packages
+    recommend, and what supplements them, comes with them as far as it can.
+    """
+
+    excludes: tuple[str, ...] = ()
+    is_best: bool = False
+    with_recommended: bool = False

@@ -13,6 +13,7 @@ _CHOICES = {
     "automatic-updates": ("none", "check", "download", "stage"),
 }
 _NUMBERS = {"keep": (1, 100)}
+_SWITCHES = ("install-weak-deps",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,13 @@ class Settings:
 
     `keep` is how many deployments stay beside the default, booted and pinned ones, 0 for as
     many as have to; `automatic_updates` what the timer does about a newer base: `none`,
-    `check`, `download` or `stage`.
+    `check`, `download` or `stage`. `install_weak_deps`: what packages recommend comes with them.
     """
 
     scriptlets: str = "stop"
     automatic_updates: str = "none"
     keep: int = 0
+    install_weak_deps: bool = False
 
 
 def parse_settings(text: str, source: str) -> Settings:
@@ -35,7 +37,7 @@ def parse_settings(text: str, source: str) -> Settings:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{source}: {error}") from error
-    known = {*_CHOICES, *_NUMBERS}
+    known = {*_CHOICES, *_NUMBERS, *_SWITCHES}
     problems = [f"{key}: unknown key" for key in sorted(values) if key not in known]
     problems += [
         f"{key}: must be one of {', '.join(words)}"
@@ -46,6 +48,11 @@ def parse_settings(text: str, source: str) -> Settings:
         f"{key}: must be a number from {low} to {high}"
         for key, (low, high) in _NUMBERS.items()
         if key in values and not (type(values[key]) is int and low <= values[key] <= high)
+    ]
+    problems += [
+        f"{key}: must be true or false"
+        for key in _SWITCHES
+        if not isinstance(values.get(key, False), bool)
     ]
     if problems:
         raise InvalidInput(f"{source}:\n  " + "\n  ".join(problems), "layer(1) lists the settings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layer.blockers import Blocker
@@ -18,6 +18,7 @@ from layer.model import (
     BaseState,
     Commit,
     LockedPackage,
+    Preference,
     Repository,
     RepositoryMetadata,
     Request,
@@ -44,6 +45,7 @@ class Sources:
     metadata: tuple[RepositoryMetadata, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
     loader: Loader = field(default_factory=Loader)
+    preference: Preference = field(default_factory=Preference)
 
     @property
     def repositories(self) -> tuple[Repository, ...]:
@@ -89,6 +91,7 @@ class Sources:
             loader=self.loader,
             new=frozenset(new),
             allow_inactive=allow_inactive,
+            preference=self.preference,
             overrides=origin.overrides,
             files=origin.files,
         )
@@ -127,8 +130,14 @@ def open_sources(
         state = BaseState(
             lambda: extract_database(host.store, base.root, scratch), checksum=base.checksum
         )
-        loader = Loader(open_cache(host.cache, host.reporter))
-        yield Sources(state, lock, headers, metadata, files, loader)
+        preference = _preference(host)
+        loader = Loader(open_cache(host.cache, host.reporter), preference.excludes)
+        yield Sources(state, lock, headers, metadata, files, loader, preference)
+
+
+def _preference(host: Host) -> Preference:
+    recommended = host.settings().install_weak_deps
+    return replace(host.options.preference, with_recommended=recommended)
 
 
 def _fetch_all_metadata(host: Host, base: Commit) -> tuple[RepositoryMetadata, ...]:

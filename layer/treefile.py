@@ -20,6 +20,7 @@ _TOP = {
     "scriptlets": str,
     "accept-unscripted": list,
     "documentation": bool,
+    "install-weak-deps": bool,
     "kernel": dict,
     "users": list,
     "ids": dict,
@@ -65,6 +66,7 @@ class Treefile:
     scriptlets: str = "stop"
     accept_unscripted: tuple[str, ...] = ()
     documentation: bool = True
+    install_weak_deps: bool = False
     kernel: Kernel | None = None
     users: tuple[User, ...] = ()
     ids: tuple[tuple[str, int], ...] = ()
@@ -91,6 +93,7 @@ def parse_treefile(text: str, source: str) -> Treefile:
         scriptlets=values.get("scriptlets", "stop"),
         accept_unscripted=tuple(sorted(set(values.get("accept-unscripted", ())))),
         documentation=values.get("documentation", True),
+        install_weak_deps=values.get("install-weak-deps", False),
         kernel=_kernel(kernel) if kernel else None,
         users=tuple(User(**user) for user in values.get("users", ())),
         ids=tuple(sorted(values.get("ids", {}).items())),

@@ -104,13 +104,21 @@ def test_the_units_are_sound(tmp_path: Path) -> None:
 
 
 def test_settings_are_read() -> None:
-    text = 'keep = 3\nautomatic-updates = "stage"\nscriptlets = "warn"\n'
-    assert parse_settings(text, "x") == Settings("warn", "stage", 3)
+    text = 'keep = 3\nautomatic-updates = "stage"\nscriptlets = "warn"\ninstall-weak-deps = true\n'
+    assert parse_settings(text, "x") == Settings("warn", "stage", 3, install_weak_deps=True)
     assert parse_settings("", "x").keep == 0
 
 
 @pytest.mark.parametrize(
-    "text", ["keep = 0", "keep = 101", 'keep = "2"', "keep = true", 'automatic-updates = "yes"']
+    "text",
+    [
+        "keep = 0",
+        "keep = 101",
+        'keep = "2"',
+        "keep = true",
+        'automatic-updates = "yes"',
+        "install-weak-deps = 1",
+    ],
 )
 def test_a_wrong_setting_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):

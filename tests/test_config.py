@@ -51,11 +51,6 @@ gpgkey=file:///etc/pki/a
             includes=("k*",),
             cost=10,
             metadata_expire=2 * 86400,
-            unsupported=(
-                "excludepkgs=kernel* *.i686 debug-? (excluded packages would be installed)",
-                "exclude=old* (excluded packages would be installed)",
-                "includepkgs=k* (packages that are not included would be installed)",
-            ),
         ),
         Repository(
             "off",
@@ -78,7 +73,6 @@ def test_main_is_no_repository() -> None:
 @pytest.mark.parametrize(
     ("line", "unsupported"),
     [
-        ("excludepkgs=kernel*", "excludepkgs=kernel* (excluded packages would be installed)"),
         ("baseurl=ftp://old.example/", "baseurl=ftp://old.example/ (only file://, http:// and"),
     ],
 )

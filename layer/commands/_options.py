@@ -29,6 +29,8 @@ _CACHE_ONLY = "cache_only"
 _REBOOT = "layer.reboot"
 _LOCK = "lock_finalization"
 _ONCE = "once"
+_EXCLUDES = "excludes"
+_BEST = "is_best"
 _DOWNLOAD_ONLY = "layer.download-only"
 _AS_JSON = "layer.json"
 
@@ -61,6 +63,7 @@ def opening_options(function: Decorated) -> Decorated:
     @functools.wraps(function)
     def wrapper(sysroot: Path, stateroot: str | None, no_wait: bool, **rest: Any) -> Any:
         from layer.host import Options, open_host
+        from layer.model import Preference
 
         options = Options(
             stateroot=stateroot,
@@ -72,6 +75,7 @@ def opening_options(function: Decorated) -> Decorated:
             command=tuple(sys.argv[1:]),
             lock_finalization=rest.pop(_LOCK, False),
             once=rest.pop(_ONCE, False),
+            preference=Preference(rest.pop(_EXCLUDES, ()), rest.pop(_BEST, False)),
         )
         return function(opened=functools.partial(open_host, sysroot, options, voice()), **rest)
 
@@ -108,6 +112,14 @@ def consent_options(function: Decorated) -> Decorated:
         metavar="PKG",
         help="Do without PKG's unknown scriptlet lines.",
     )(function)
+
+
+def choice_options(function: Decorated) -> Decorated:
+    """--exclude and --best, for `sysroot_options`, which stands below it."""
+    # Hidden: a section of the page.
+    best = click.option("--best/--nobest", _BEST, default=False, hidden=True)
+    exclude = click.option("-x", "--exclude", _EXCLUDES, multiple=True, hidden=True)
+    return exclude(best(function))
 
 
 def cache_only_option(function: Decorated) -> Decorated:

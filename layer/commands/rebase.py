@@ -9,6 +9,7 @@ import click
 from layer.commands._options import (
     carry_out,
     change_options,
+    choice_options,
     consent_options,
     network_options,
     repository_options,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @change_options
 @network_options
 @consent_options
+@choice_options
 @repository_options
 @sysroot_options
 def command(

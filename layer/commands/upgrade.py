@@ -9,6 +9,7 @@ import click
 from layer.commands._options import (
     carry_out,
     change_options,
+    choice_options,
     consent_options,
     download_only,
     network_options,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @change_options
 @network_options
 @consent_options
+@choice_options
 @repository_options
 @sysroot_options
 def command(
