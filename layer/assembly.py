@@ -26,9 +26,9 @@ from layer.copies import Copies
 from layer.documentation import documentation_positions
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
-from layer.ownership import Ownership, open_packages
+from layer.ownership import Ownership
 from layer.paths import user_path
-from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
+from layer.rpmdb import DATABASE_PATHS, database_path, extract_database, open_packages
 from layer.rpmfile.database import write_database
 from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore

@@ -74,7 +74,8 @@ class Change:
 
     `base_packages` is what differs between two bases, None where they do not say it.
     `headers` are those of the resolution's packages, in its order, `audits` what
-    becomes of their scriptlets, `unmade` links of these at whose paths something is; `to_fetch`
+    becomes of their scriptlets, `base_audits` what becomes of triggers that packages of the base
+    have for them, `unmade` links of these at whose paths something is; `to_fetch`
     are the packages that are not in the store yet; `triggers` are the names of
     those that will fire, `bringing` those of packages that bring triggers of their
     own, which are known when the packages are here. `previous` is the lock of what
@@ -112,6 +113,18 @@ class Change:
     repositories: tuple[Repository, ...] = ()
     again: str = ""
     effects: Effects = NO_EFFECTS
+    base_audits: tuple[Audit, ...] = ()
+
+    @property
+    def open_base_audits(self) -> tuple[Audit, ...]:
+        """Those of the base with lines that nothing stands in for, of what comes or is new."""
+        names = {nevra.name for nevra in self.brought}
+        is_other = self.previous_base != self.base
+        return tuple(
+            audit
+            for audit in self.base_audits
+            if audit.unknown and (is_other or names & set(audit.runs_for))
+        )
 
     @property
     def is_empty(self) -> bool:

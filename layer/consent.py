@@ -9,6 +9,7 @@ from layer.errors import InvalidInput, PackageRefused
 from layer.model import Nevra
 from layer.words import count, printable
 
+_MOST_NAMES = 5  # of packages that a trigger of the base runs for
 _MOST_LINES = 40  # of one package in an error; `layer audit` shows the rest
 
 
@@ -56,13 +57,22 @@ def lines(audit: Audit) -> tuple[str, ...]:
     return tuple(shown)
 
 
+def heading(audit: Audit) -> str:
+    """The package; for triggers of one in the base, the packages that they run for, too."""
+    if not audit.runs_for:
+        return audit.nevra
+    named = ", ".join(audit.runs_for[:_MOST_NAMES])
+    more = len(audit.runs_for) - _MOST_NAMES
+    return f"{audit.nevra} in the base, for {named}{f' and {more} more' if more > 0 else ''}"
+
+
 def _refusal(
     asked: Sequence[tuple[Nevra, Audit]], known: Collection[str], way: str
 ) -> PackageRefused:
     text = []
     for nevra, audit in asked:
         changed = ", changed since they were agreed to" if nevra.name in known else ""
-        text.append(f"  {nevra}{changed}:")
+        text.append(f"  {heading(audit)}{changed}:")
         text += [f"    {line}" for line in lines(audit)]
     names = sorted({nevra.name for nevra, _ in asked})
     accept = " ".join(way.format(name) for name in names)

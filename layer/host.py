@@ -283,14 +283,14 @@ class Host:
         return reasons(self.store, base, inactive)
 
     def _lines_not_run(self, deployment: Deployment, headers: Sequence[PackageHeader]) -> int:
-        if not any(header.scriptlets for header in headers):
-            return 0
-        from layer.foresight import audits_of
+        from layer.base_triggers import lines_not_run
+
+        def triggers() -> tuple[Trigger, ...]:
+            local = self.local_triggers() if deployment.is_staged else read_local(deployment.path)
+            return read_triggers(self.store, root, local)
 
         root = self.store.read_commit(deployment.checksum).root
-        local = self.local_triggers() if deployment.is_staged else read_local(deployment.path)
-        found = audits_of(headers, read_triggers(self.store, root, local))
-        return sum(len(audit.unknown) for audit in found)
+        return lines_not_run(self.store, root, headers, triggers) if headers else 0
 
     def _pending_base(self, origin: Origin | None, base: Commit) -> Commit | None:
         found = self.store.find_commit(str(origin.base)) if origin else None

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 from layer.ids import SYSUSERS
 from layer.layout import HEADERS, tmpfiles_path
 from layer.lock import LAYER, base_of, read_lock, read_record
-from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
+from layer.model import Commit, Nevra, PackageFile, PackageHeader
 from layer.multilib import gives_way
 from layer.owners import Owned, OwnerKind
 from layer.paths import header_paths, user_path
-from layer.rpmdb import extract_database
-from layer.rpmfile.stored import StoredPackages, open_stored
+from layer.rpmdb import open_packages
+from layer.rpmfile.stored import StoredPackages
 from layer.store.contract import ObjectStore
 
 
@@ -90,15 +88,6 @@ def open_ownership(store: ObjectStore, commit: Commit) -> Iterator[Ownership]:
     below = _written(store.read_commit(base)) if base else {}
     with open_packages(store, commit.root) as stored:
         yield Ownership(stored, _written(commit), below, layered)
-
-
-@contextmanager
-def open_packages(store: ObjectStore, tree: Tree) -> Iterator[StoredPackages | None]:
-    """The packages in a tree's rpm database, None where it has none."""
-    with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="layer-"))
-        database = extract_database(store, tree, Path(scratch))
-        yield stack.enter_context(open_stored(database)) if database else None
 
 
 def _written(commit: Commit) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from layer.audit.verdict import Audit, Verdict
 from layer.change import Change
 from layer.effects import Effects
-from layer.model import Commit, PackageHeader, Selection
+from layer.model import Commit, Nevra, Selection
 from layer.origin import Origin
 
 SCHEMA = 1
@@ -39,9 +39,12 @@ def as_json(item: Change) -> dict[str, Any]:
         "packages-with-triggers": list(item.bringing),
         **effects_as_json(item.effects),
         "scriptlets": [
-            _scriptlets(header, audit)
-            for header, audit in zip(item.headers, item.audits, strict=True)
-            if header.nevra in item.brought and audit.judged
+            *(
+                _scriptlets(header.nevra.name, audit)
+                for header, audit in zip(item.headers, item.audits, strict=True)
+                if header.nevra in item.brought and audit.judged
+            ),
+            *(_scriptlets(Nevra.parse(a.nevra).name, a) for a in item.open_base_audits),
         ],
         "links-not-made": list(item.unmade),
         "left-behind": [
@@ -113,13 +116,13 @@ def _package(item: Change, selection: Selection) -> dict[str, Any]:
     }
 
 
-def _scriptlets(header: PackageHeader, audit: Audit) -> dict[str, Any]:
+def _scriptlets(package: str, audit: Audit) -> dict[str, Any]:
     """How many lines come to what, and those that nothing stands in for, word by word."""
     counts = {verdict.value: 0 for verdict in Verdict}
     for one in audit.judged:
         counts[one.verdict.value] += 1
     return {
-        "package": header.nevra.name,
+        "package": package,
         "lines": counts,
         "not-run": [
             {"slot": one.slot, "line": one.line, "text": one.text, "reason": one.reason}

@@ -10,6 +10,7 @@ from typing import Protocol
 from layer import bootplan
 from layer.accounts import read_numbers
 from layer.audit.verdict import Audit
+from layer.base_triggers import audits_of_base
 from layer.change import Change, Leftover
 from layer.consent import agree
 from layer.effects import Disk, Effects
@@ -33,6 +34,7 @@ from layer.leftovers import base_bequests, find_leftovers, layered_bequests
 from layer.lock import Lock
 from layer.model import (
     Commit,
+    Nevra,
     Package,
     PackageHeader,
     Repository,
@@ -43,6 +45,7 @@ from layer.model import (
 from layer.origin import Origin, with_accepted
 from layer.rpmfile.header import read_header
 from layer.signing import check_packages, untrusted
+from layer.triggers.format import Trigger
 from layer.trimming import Going, what_goes
 
 
@@ -93,20 +96,19 @@ def prepare(
     placements = placements_of(headers, documentation=after.options.documentation)
     going = _going(host, base, resolution, headers, placements, after, to_fetch)
     triggers = host.triggers(base.root)
-    audits = audits_of(headers, triggers)
-    agreed = _agreed(host, after, headers, audits)
+    audits, of_base = _audits(host, base, headers, triggers, resolution)
+    after = _agreed(host, after, headers, (*audits, *of_base))
     pending = host.pending()
-    old = host.find_base(pending) if pending else None
     previous = host.lock_of(pending) if pending else Lock()
-    fired = will_fire(
-        host.store, base, headers, placements, triggers, after.options, gone=going.files
-    )
+    old = host.find_base(pending) if pending else None
+    files = going.files
+    fired = will_fire(host.store, base, headers, placements, triggers, after.options, gone=files)
     came = coming(host.store, packages, previous, headers, placements, audits)
     return Change(
         stateroot=host.stateroot,
         pending=pending,
         before=host.origin(pending) if pending else None,
-        after=with_accepted(after, agreed),
+        after=after,
         previous_base=old,
         base=base,
         base_packages=base_packages(host.store, old, base),
@@ -115,7 +117,7 @@ def prepare(
         resolution=resolution,
         headers=headers,
         audits=audits,
-        unmade=unmade_links(host.store, base, audits, placements, gone=going.files),
+        unmade=unmade_links(host.store, base, audits, placements, gone=files),
         to_fetch=tuple(to_fetch),
         triggers=fired,
         bringing=bringing(headers, placements),
@@ -126,6 +128,7 @@ def prepare(
         keys=keys,
         repositories=tuple(sources.repositories),
         effects=_effects(host, base, sources.lock, came, fired),
+        base_audits=of_base,
     )
 
 
@@ -222,12 +225,30 @@ def _going(
     return going
 
 
+def _audits(
+    host: Host,
+    base: Commit,
+    headers: Sequence[PackageHeader],
+    triggers: Sequence[Trigger],
+    resolution: Resolution,
+) -> tuple[tuple[Audit, ...], tuple[Audit, ...]]:
+    """What becomes of the packages' scriptlets, and of triggers in the base that run for them."""
+    of_base = audits_of_base(
+        host.store, base.root, headers, lambda: triggers, without=resolution.gone
+    )
+    return audits_of(headers, triggers), of_base
+
+
 def _agreed(
     host: Host, after: Origin, headers: Sequence[PackageHeader], audits: Sequence[Audit]
-) -> tuple[tuple[str, str], ...]:
-    pairs = [(h.nevra, audit) for h, audit in zip(headers, audits, strict=True)]
+) -> Origin:
+    """The origin with what is agreed to from now on."""
+    nevras = [header.nevra for header in headers]
+    nevras += [Nevra.parse(audit.nevra) for audit in audits[len(headers) :]]
+    pairs = list(zip(nevras, audits, strict=True))
     policy = host.options.scriptlets or host.settings().scriptlets
-    return agree(pairs, after.accepted, host.options.accept_unscripted, policy)
+    agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
+    return with_accepted(after, agreed)
 
 
 def _headers(

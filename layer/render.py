@@ -291,6 +291,9 @@ def _scriptlets(item: Change) -> list[str]:
         if words:
             lines.append(f"  {header.nevra.name}: {words}")
         lines += [f"    not run: {line}" for line in consent.lines(audit)]
+    for audit in item.open_base_audits:
+        lines.append(f"  {consent.heading(audit)}: {_verdicts(audit)}")
+        lines += [f"    not run: {line}" for line in consent.lines(audit)]
     lines += [f"    not made: {printable(link)}" for link in item.unmade]
     return ["Scriptlets, which are never run:", *lines] if lines else []
 

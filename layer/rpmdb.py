@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 
 from layer.model import Tree
 from layer.rpmfile.database import DATABASE_FILE as DATABASE_FILE
+from layer.rpmfile.stored import StoredPackages, open_stored, open_stored_file
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 
@@ -20,6 +25,25 @@ def database_path(store: ObjectStore, tree: Tree) -> str | None:
         if isinstance(lookup(store, tree, f"{path}/{DATABASE_FILE}"), str):
             return path
     return None
+
+
+@contextmanager
+def open_packages(store: ObjectStore, tree: Tree) -> Iterator[StoredPackages | None]:
+    """The packages in a tree's rpm database, None where it has none; read where it lies."""
+    path = database_path(store, tree)
+    checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
+    with ExitStack() as stack:
+        if not isinstance(checksum, str):
+            yield None
+            return
+        file = stack.enter_context(store.open_file(checksum))
+        if isinstance(file, BytesIO):  # unpacked, of an archive repository
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="layer-"))
+            folder = extract_database(store, tree, Path(scratch))
+            assert folder is not None
+            yield stack.enter_context(open_stored(folder))
+        else:
+            yield stack.enter_context(open_stored_file(file, Path(f"/{path}")))
 
 
 def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from layer.model import Commit, Nevra, Request, RequestKind
-from layer.ownership import open_packages
 from layer.paths import tree_paths
+from layer.rpmdb import open_packages
 from layer.rpmfile.stored import StoredPackages
 from layer.status import fulfils
 from layer.store.contract import ObjectStore

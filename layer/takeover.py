@@ -10,7 +10,7 @@ from __future__ import annotations
 from layer.errors import NotFound, StoreError
 from layer.lock import Lock, base_of, read_lock
 from layer.model import Commit, LockedPackage, Nevra, PackageHeader
-from layer.ownership import open_packages
+from layer.rpmdb import open_packages
 from layer.store.contract import ObjectStore
 
 _MARK = "rpmostree.clientlayer"

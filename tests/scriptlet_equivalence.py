@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.scriptlet_reasons import ALLOWED, CONTENT, OURS, THEIRS, by_name
+from tests.scriptlet_reasons import ALLOWED, CONTENT, OURS, THEIRS, by_name, unkept
 from tests.scriptlet_sides import BASE, Ran, Sides
 
 CAPABILITY = "security.capability"
@@ -45,7 +45,7 @@ class Found:
 def compare(sides: Sides) -> Found:
     """All paths of both roots."""
     ours, theirs = _Root(sides.triggers), _Root(sides.scriptlets)
-    found = Found()
+    found = Found(differences=list(unkept(sides)))
     for path in sorted(ours.paths | theirs.paths):
         found.paths += 1
         what = _difference(path, ours, theirs)

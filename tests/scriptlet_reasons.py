@@ -137,6 +137,17 @@ def _offers_of_chosen(sides: Sides, path: str) -> bool:
     return here == there | offered and _is_plain(sides, path)
 
 
+def unkept(sides: Sides) -> tuple[str, ...]:
+    """What only layer has and lacks here: both sides without it would be alike."""
+    kept = [f"/usr/lib/sysimage/packages/{one.header.nevra}.rpm" for one in sides.chosen]
+    lines = [path for path in kept if not (sides.triggers / path[1:]).exists()]
+    offers = any(one.audit.rewrites.alternatives for one in sides.chosen)
+    if offers and not _offers_of_chosen(sides, f"/{alternatives.RECORD}"):
+        lines.append(f"/{alternatives.RECORD}")
+    lines += [DATABASE] if not _lists_chosen(sides, DATABASE) else []
+    return tuple(f"{path}: the chosen packages are not told in it" for path in lines)
+
+
 def _has_source(sides: Sides, path: str) -> bool:
     """Whether byte-code is of a module that is there on both sides; the folder itself may be."""
     if not path.endswith(".pyc"):
@@ -151,6 +162,7 @@ def by_name(file: Path) -> Mapping[str, str]:
     return {words[2]: words[0] for words in fields if len(words) > 2}
 
 
+DATABASE = "/usr/share/rpm/rpmdb.sqlite"
 FACTORY = "/usr/share/factory"
 _UNITS = ("usr/lib/systemd/system", "etc/systemd/system")
 _LINKS = read_demo_set().alternatives

@@ -76,6 +76,7 @@ ROWS = {
     "work": (
         "offers",
         "rewriting",
+        "base_triggers",
         "foresight",
         "impact",
         "footprint",

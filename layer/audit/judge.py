@@ -106,16 +106,21 @@ def audit_package(header: PackageHeader, covers: Sequence[Coverage]) -> Audit:
         if not is_installing(scriptlet.slot):
             judged += _lines(scriptlet, Verdict.NOT_APPLICABLE, "it runs when a package goes")
             continue
-        text = f"{scriptlet.interpreter}\n{scriptlet.body}"
-        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-        bodies.append((scriptlet.slot, digest))
-        judged += _audit_scriptlet(scriptlet, name, gathered, covers)
+        bodies.append((scriptlet.slot, digest_of(scriptlet)))
+        judged += audit_scriptlet(scriptlet, name, gathered, covers)
     return Audit(str(header.nevra), tuple(judged), gathered.rewrites, tuple(bodies))
 
 
-def _audit_scriptlet(
+def digest_of(scriptlet: Scriptlet) -> str:
+    """SHA-256 of what would run, which consent names."""
+    text = f"{scriptlet.interpreter}\n{scriptlet.body}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def audit_scriptlet(
     scriptlet: Scriptlet, package: str, gathered: Gathered, covers: Sequence[Coverage]
 ) -> Sequence[Judged]:
+    """Every command of one scriptlet of a package, judged; `gathered` takes what is declared."""
     rule = partial(_rule, scriptlet=scriptlet, package=package, gathered=gathered, covers=covers)
     if not scriptlet.body.strip():
         words = tuple(Word(text) for text in scriptlet.interpreter.split())

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from layer.audit.verdict import Audit, Verdict
+from layer.consent import heading
 from layer.model import PackageHeader
 from layer.scriptlets import is_installing
 from layer.words import count, printable
@@ -26,42 +27,50 @@ class Audited:
         return bool(self.audit.unknown)
 
 
-def as_text(found: Sequence[Audited]) -> str:
-    """Every line of every package with its verdict and the reason, and what is declared instead."""
-    parts = [_package(one) for one in found if one.audit.judged]
+def as_text(found: Sequence[Audited], of_base: Sequence[Audit] = ()) -> str:
+    """Every line of every package with its verdict and the reason, and what is declared instead.
+
+    `of_base` are triggers of packages in the base that run for these.
+    """
+    parts = [_package(str(one.header.nevra), one.audit) for one in found if one.audit.judged]
     without = len(found) - len(parts)
     needing = sum(one.needs_consent for one in found)
+    parts += [_package(heading(audit), audit) for audit in of_base]
     parts.append(
         [
             f"{count(len(found), 'package')}, {without} without scriptlets; "
-            f"{needing or 'none'} would need consent."
+            f"{needing or 'none'} would need consent.",
+            *_of_base(of_base),
         ]
     )
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-def as_json(found: Sequence[Audited]) -> dict[str, Any]:
+def as_json(found: Sequence[Audited], of_base: Sequence[Audit] = ()) -> dict[str, Any]:
     """The object that `layer audit --json` prints."""
     return {
         "packages": [
+            {**_object(one.audit), "rewrites": asdict(one.audit.rewrites)} for one in found
+        ],
+        "base-triggers": [{**_object(one), "for": list(one.runs_for)} for one in of_base],
+    }
+
+
+def _object(audit: Audit) -> dict[str, Any]:
+    return {
+        "nevra": audit.nevra,
+        "needs-consent": bool(audit.unknown),
+        "lines": [
             {
-                "nevra": str(one.header.nevra),
-                "needs-consent": one.needs_consent,
-                "lines": [
-                    {
-                        "slot": line.slot,
-                        "line": line.line,
-                        "text": printable(line.text),
-                        "verdict": line.verdict.value,
-                        "reason": line.reason,
-                        "by": line.by,
-                    }
-                    for line in one.audit.judged
-                ],
-                "rewrites": asdict(one.audit.rewrites),
+                "slot": line.slot,
+                "line": line.line,
+                "text": printable(line.text),
+                "verdict": line.verdict.value,
+                "reason": line.reason,
+                "by": line.by,
             }
-            for one in found
-        ]
+            for line in audit.judged
+        ],
     }
 
 
@@ -95,9 +104,17 @@ def _weights(one: Audited) -> tuple[int, int, int, int]:
     )
 
 
-def _package(one: Audited) -> list[str]:
+def _of_base(audits: Sequence[Audit]) -> list[str]:
+    """One line where triggers of the base run."""
+    needing = sum(bool(audit.unknown) for audit in audits)
+    number = count(len(audits), "package")
+    line = f"Triggers of {number} in the base; {needing or 'none'} would need consent."
+    return [line] if audits else []
+
+
+def _package(name: str, audit: Audit) -> list[str]:
     rows: list[tuple[str, str, str, str]] = []
-    for line in one.audit.judged:
+    for line in audit.judged:
         text, place = printable(line.text), f"%{line.slot} {line.line}"
         if not is_installing(line.slot):  # said in one row of each slot
             text, place = "all of it", f"%{line.slot}"
@@ -105,10 +122,10 @@ def _package(one: Audited) -> list[str]:
         if row not in rows[-1:]:
             rows.append(row)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
-    lines = [str(one.header.nevra)]
+    lines = [name]
     for place, verdict, text, reason in rows:
         lines.append(f"  {place:{widths[0]}}  {verdict:{widths[1]}}  {text}  ({printable(reason)})")
-    return [*lines, *(f"  declared: {line}" for line in _declared(one.audit))]
+    return [*lines, *(f"  declared: {line}" for line in _declared(audit))]
 
 
 def _declared(audit: Audit) -> list[str]:

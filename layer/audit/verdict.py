@@ -92,12 +92,17 @@ class Rewrites:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """All that was read of one package; `bodies` are (slot, SHA-256 of interpreter and body)."""
+    """All that was read of one package; `bodies` are (slot, SHA-256 of interpreter and body).
+
+    Of a package in the base those of its triggers that run for layered packages; `runs_for` are
+    the names of these.
+    """
 
     nevra: str
     judged: tuple[Judged, ...]
     rewrites: Rewrites
     bodies: tuple[tuple[str, str], ...]
+    runs_for: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> tuple[Judged, ...]:

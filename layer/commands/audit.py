@@ -39,6 +39,9 @@ def command(opened: Callable[[], Host], words: tuple[str, ...], lint: bool, is_j
     else:
         found = auditing.audit_layered(opened())
     if is_json:
-        click.echo(json.dumps(report.as_json(found), indent=1, sort_keys=True))
+        told = report.as_json(found.packages, found.of_base)
+        click.echo(json.dumps(told, indent=1, sort_keys=True))
+    elif lint:
+        click.echo(report.ranking(found.packages))
     else:
-        click.echo(report.ranking(found) if lint else report.as_text(found))
+        click.echo(report.as_text(found.packages, found.of_base))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import rpm
@@ -94,6 +94,16 @@ def connect(directory: Path) -> Iterator[sqlite3.Connection]:
         with intact(directory):
             url = f"file:{quote(str(opened))}?mode={mode}"
             connection = stack.enter_context(closing(sqlite3.connect(url, uri=True)))
+        yield connection
+
+
+@contextmanager
+def connect_file(file: BinaryIO, directory: Path) -> Iterator[sqlite3.Connection]:
+    """The same of an open file without a log; `directory` stands for its place in errors."""
+    with intact(directory):
+        url = f"file:/proc/self/fd/{file.fileno()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(url, uri=True)
+    with closing(connection):
         yield connection
 
 

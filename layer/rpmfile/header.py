@@ -115,7 +115,7 @@ def _read(descriptor: int, name: str) -> PackageHeader:
         return PackageHeader(
             nevra=nevra,
             files=_files(header),
-            scriptlets=tuple(_scriptlets(header)),
+            scriptlets=tuple(read_scriptlets(header)),
             provides=tuple(_provides(header)),
             digest_algorithm=algorithm_of(header["filedigestalgo"] or 1),
             payload_codec=_payload_codec(header),
@@ -241,7 +241,8 @@ def _listed(header: Any, tag: str, count: int, default: int | str) -> list[Any]:
     return header[tag] or [default] * count
 
 
-def _scriptlets(header: Any) -> Iterator[Scriptlet]:
+def read_scriptlets(header: Any) -> Iterator[Scriptlet]:
+    """The scriptlets and triggers of one of rpm's header objects."""
     for slot, body_tag, interpreter_tag in _SCRIPTLETS:
         body, interpreter = header[body_tag], header[interpreter_tag]
         if body or interpreter:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, BinaryIO
 
 import rpm
 
-from layer.model import Nevra, PackageFile, PackageHeader
-from layer.rpmfile.database import connect, intact, is_package
-from layer.rpmfile.header import parse_header, read_nevra
+from layer.model import Nevra, PackageFile, PackageHeader, Scriptlet
+from layer.rpmfile.database import connect, connect_file, intact, is_package
+from layer.rpmfile.header import parse_header, read_nevra, read_scriptlets
 from layer.rpmfile.states import FileState
 
 # rpm/lib/rpmlead.c: magic, format 3.0, a binary package, architecture, name, system, header-style
@@ -27,6 +28,7 @@ _SIGNATURES = 62  # RPMTAG_HEADERSIGNATURES, the region tag of a signature heade
 _IMMUTABLE = 63  # RPMTAG_HEADERIMMUTABLE: the header as the package had it
 # What vouches for the header alone: RPMSIGTAG_DSA, _RSA, _SHA1, _SHA256. The rest is about a
 # payload, which is not there.
+_KEYS = "SELECT DISTINCT key, hnum"
 _VOUCHERS = ((267, _BIN), (268, _BIN), (269, _STRING), (273, _STRING))
 
 
@@ -90,6 +92,33 @@ class StoredPackages:
             found = [self._package(number) for (number,) in rows]
         return tuple(one[0] for one in found if one is not None and one[0].nevra == nevra)
 
+    def waiting(
+        self, names: Collection[str], paths: Iterable[str]
+    ) -> tuple[tuple[Nevra, tuple[Scriptlet, ...]], ...]:
+        """The packages with triggers for packages of these names, or for one of these paths; with
+        all their scriptlets.
+
+        As rpm has it, a trigger is for every path that begins as it says. What this costs follows
+        from how many triggers there are.
+        """
+        ordered = sorted(paths)
+        found: set[int] = set()
+        with intact(self._directory):
+            for key, number in self._connection.execute(f"{_KEYS} FROM Triggername"):
+                if key in names:
+                    found.add(number)
+            for table in ("Filetriggername", "Transfiletriggername"):
+                for key, number in self._connection.execute(f"{_KEYS} FROM {table}"):
+                    place = bisect_left(ordered, key)
+                    if place < len(ordered) and ordered[place].startswith(key):
+                        found.add(number)
+            return tuple(self._with_scriptlets(number) for number in sorted(found))
+
+    def _with_scriptlets(self, number: int) -> tuple[Nevra, tuple[Scriptlet, ...]]:
+        query = self._connection.execute("SELECT blob FROM Packages WHERE hnum = ?", (number,))
+        header = rpm.hdr(query.fetchone()[0])
+        return read_nevra(header), tuple(read_scriptlets(header))
+
     def _listing(self, basename: str) -> list[int]:
         query = "SELECT DISTINCT hnum FROM Basenames WHERE key = ? ORDER BY hnum"
         return [number for (number,) in self._connection.execute(query, (basename,))]
@@ -106,6 +135,13 @@ class StoredPackages:
                 absent = (file.path for file, state in states if state != FileState.NORMAL)
                 self._absent[parsed.nevra] = frozenset(absent)
         return self._read[number]
+
+
+@contextmanager
+def open_stored_file(file: BinaryIO, directory: Path) -> Iterator[StoredPackages]:
+    """The same of an open database file; `directory` stands for its place in errors."""
+    with connect_file(file, directory) as connection:
+        yield StoredPackages(connection, directory)
 
 
 @contextmanager
