@@ -20,7 +20,7 @@ EXIT_ERROR = 1
 EXIT_USAGE = 2
 # Verbs of rare days, which the overview names without a word, so that it fits a screen.
 _RARE = {
-    *("audit", "trigger", "compose", "init", "remote"),  # for who makes a system
+    *("audit", "trigger", "compose", "init", "remote", "group"),  # for who makes a system
     *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
     *("initramfs", "initramfs-etc", "kargs", "refresh-md"),
 }

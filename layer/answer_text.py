@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from layer.answers import Match, Place, Provider, Quality, Sighting, Standing
+from layer.groups import KINDS, Catalogue, Environment, Group
 from layer.reasons import Need, Reason
 from layer.render import size, table
 from layer.words import count, instant, printable, shown
@@ -50,6 +51,47 @@ def providers(found: Sequence[tuple[str, Sequence[Provider]]]) -> str:
 def reasons(found: Sequence[Reason], *, is_whole: bool = False) -> str:
     """For each package the chains that lead to it, a link a line."""
     return "\n\n".join("\n".join(_reason(one, is_whole=is_whole)) for one in found)
+
+
+def group_list(catalogue: Catalogue, *, with_hidden: bool) -> str:
+    """Environments and groups, by id with their names."""
+    parts = []
+    shown_groups = [g for g in catalogue.groups if with_hidden or not g.is_hidden]
+    for title, several in (("Environments:", catalogue.environments), ("Groups:", shown_groups)):
+        if several:
+            rows = [(one.id, shown(one.name)) for one in several]
+            parts.append("\n".join([title, *table(rows)]))
+    return "\n\n".join(parts)
+
+
+def group_descriptions(found: Sequence[tuple[Group | Environment, Sequence[Group]]]) -> str:
+    """What is in groups, and in the groups of environments."""
+    parts = []
+    for one, groups in found:
+        if isinstance(one, Environment):
+            parts.append("\n".join(_environment(one)))
+        parts += ["\n".join(_group(group)) for group in groups]
+    return "\n\n".join(parts)
+
+
+def _environment(environment: Environment) -> Iterator[str]:
+    yield f"Environment {environment.id}: {shown(environment.name)}"
+    yield from (f"  {shown(line)}" for line in environment.description.splitlines())
+    yield f"  groups: {', '.join(environment.groups)}"
+    if environment.optional:
+        yield f"  may be added: {', '.join(environment.optional)}"
+
+
+def _group(group: Group) -> Iterator[str]:
+    yield f"Group {group.id}: {shown(group.name)}"
+    yield from (f"  {shown(line)}" for line in group.description.splitlines())
+    for kind in KINDS:
+        members = [member for member in group.members if member.kind == kind]
+        if members:
+            yield f"  {kind}:"
+            for member in members:
+                condition = f" (if {shown(member.condition)})" if member.condition else ""
+                yield f"    {shown(member.name)}{condition}"
 
 
 def _reason(reason: Reason, *, is_whole: bool) -> Iterator[str]:

@@ -16,6 +16,8 @@ from layer.answers import (
     search,
 )
 from layer.errors import InvalidInput, NotFound, Unsolvable
+from layer.fetch.groups import read_groups
+from layer.groups import Catalogue, Environment, Group
 from layer.host import Host
 from layer.model import PackageHeader, Request, RequestKind
 from layer.origin import Origin, with_requests
@@ -71,6 +73,24 @@ def find_providers(
         found = tuple((word, asking.providers(opened.known, word)) for word in dict.fromkeys(words))
     _refuse_unknown("nothing provides", [word for word, providers in found if not providers])
     return found
+
+
+def list_groups(host: Host) -> Catalogue:
+    """All groups and environments of the enabled repositories; NotFound where there is none."""
+    with _opened(host) as opened:
+        found = read_groups(opened.sources.metadata)
+    if not (found.groups or found.environments):
+        raise NotFound("no enabled repository lists groups")
+    return found
+
+
+def describe_groups(
+    host: Host, words: Sequence[str]
+) -> tuple[tuple[Group | Environment, tuple[Group, ...]], ...]:
+    """Groups and environments by id or name, each with the groups that it comes to."""
+    catalogue = list_groups(host)
+    found = [catalogue.find(word) for word in dict.fromkeys(words)]
+    return tuple((one, catalogue.groups_of(one)) for one in found)
 
 
 @contextmanager

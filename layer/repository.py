@@ -116,6 +116,7 @@ class RepositoryMetadata:
     repomd_checksum: str
     primary: Path
     filelists: Path | None = None
+    groups: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ ROWS = {
         "packages",
         "answers",
         "answer_text",
+        "groups",
         "reasons",
         "owners",
         "scriptlets",

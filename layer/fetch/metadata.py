@@ -33,6 +33,8 @@ _REPOMD = "repodata/repomd.xml"
 _LARGEST_REPOMD = 4 << 20  # bytes
 _LARGEST = 4 << 30  # bytes, of any other file
 _KINDS = ("primary", "filelists")
+# The same list, packed in different ways: the first of them that a repository has is taken.
+_GROUPS = ("group_zst", "group_xz", "group_gz", "group")
 # Compressions that this libsolv reads; it goes by the file's name.
 _NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
 
@@ -135,7 +137,8 @@ def _update_cache(
     perform(downloads, reporter)
     raise_failures(downloads)
     for record in missing:
-        _check(repository, record.href, scratch / record.cache_name)
+        if record.kind in _KINDS:  # a list of groups may have a doctype; its reader is careful
+            _check(repository, record.href, scratch / record.cache_name)
     for record in missing:
         (scratch / record.cache_name).replace(directory / record.cache_name)
     if repository.checks_metadata:
@@ -190,7 +193,9 @@ def _read_repomd(repository: Repository, repomd: Path, scratch: Path) -> tuple[_
     listed = result.getinfo(librepo.LRR_YUM_REPOMD)
     if "primary" not in listed:
         raise broken(repository, f"{_REPOMD} lists no packages")
-    return tuple(_record(repository, kind, listed[kind]) for kind in _KINDS if kind in listed)
+    kinds = [kind for kind in _KINDS if kind in listed]
+    kinds += [kind for kind in _GROUPS if kind in listed][:1]
+    return tuple(_record(repository, kind, listed[kind]) for kind in kinds)
 
 
 def _record(repository: Repository, kind: str, listed: Mapping[str, object]) -> _Record:
@@ -229,4 +234,7 @@ def _metadata(
 ) -> RepositoryMetadata:
     paths = {record.kind: directory / record.cache_name for record in records}
     checksum = hashlib.sha256((directory / "repomd.xml").read_bytes()).hexdigest()
-    return RepositoryMetadata(repository, checksum, paths["primary"], paths.get("filelists"))
+    groups = next((paths[kind] for kind in _GROUPS if kind in paths), None)
+    return RepositoryMetadata(
+        repository, checksum, paths["primary"], paths.get("filelists"), groups
+    )
