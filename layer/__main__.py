@@ -78,9 +78,7 @@ class Verbs(click.Group):
 )
 @click.pass_context
 def cli(context: click.Context, json_progress: bool) -> None:
-    """Packages on image-based systems, layered over a read-only base.
-    Each verb has a page: man layer-VERB.
-    """
+    """Packages layered over a system's read-only base. Each verb has a page: man layer-VERB."""
     if json_progress and isinstance(context.obj, Speaking):
         context.obj.voice = JsonLines(tuple(sys.argv[1:]))
 

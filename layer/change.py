@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from layer.lock import Lock
 from layer.model import (
     Commit,
     Deployment,
+    LockedPackage,
     Nevra,
     Package,
     PackageHeader,
@@ -84,7 +86,8 @@ class Change:
     machine; `repositories` are those that were read, with the mirrors that they were found at.
     `overlay` is the initrd of what is tracked in /etc; `is_overlay_new`: the deployment is wanted
     for its sake, too.
-    `again` is the commit that is deployed once more, "" where the tree is made; nothing is
+    `expected` is the commit that must come of it, "" for any.
+    `again` is a commit that is here, "" where the tree is made: `lock` is then its own, nothing is
     resolved then. `effects` is what it does to the machine.
     """
 
@@ -112,6 +115,7 @@ class Change:
     keys: tuple[SigningKey, ...] = ()
     repositories: tuple[Repository, ...] = ()
     again: str = ""
+    expected: str = ""
     effects: Effects = NO_EFFECTS
     base_audits: tuple[Audit, ...] = ()
 
@@ -136,6 +140,7 @@ class Change:
             and self.previous_base == self.base
             and not (self.added or self.removed or self.moved or self.is_overlay_new)
             and (bool(self.again) or self.previous.gone == self.resolution.gone)
+            and {self.again, self.expected} <= {"", self.pending.checksum}
         )
 
     @property
@@ -162,10 +167,9 @@ class Change:
         """Packages that were layered and now are another file: the old and the new."""
         old = {p.nevra.name: p for p in self.previous.packages}
         return tuple(
-            (old[s.package.nevra.name].nevra, s.package.nevra)
-            for s in self.resolution.selections
-            if s.package.nevra.name in old
-            and old[s.package.nevra.name].checksum != s.package.checksum
+            (old[p.nevra.name].nevra, p.nevra)
+            for p in self._packages()
+            if p.nevra.name in old and old[p.nevra.name].checksum != p.checksum
         )
 
     @property
@@ -174,6 +178,7 @@ class Change:
         return frozenset({*self.added, *(new for _, new in self.moved)})
 
     def _layered(self) -> tuple[Nevra, ...]:
-        if self.again:
-            return tuple(p.nevra for p in self.previous.packages)
-        return tuple(s.package.nevra for s in self.resolution.selections)
+        return tuple(package.nevra for package in self._packages())
+
+    def _packages(self) -> Sequence[Package | LockedPackage]:
+        return self.lock.packages if self.again else self.resolution.packages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from layer import booting, bootplan, downloads
+from layer import booting, bootplan, downloads, plans
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -20,8 +20,9 @@ def forget_metadata(host: Host) -> None:
 
 
 def forget_downloads(host: Host) -> None:
-    """Lets the next clean-up take what was downloaded and is not deployed."""
+    """Lets the next clean-up take what was downloaded or planned and is not deployed."""
     downloads.forget(host)
+    plans.forget(host)
 
 
 def trim(host: Host) -> None:
@@ -39,7 +40,8 @@ def clean_up(host: Host) -> int:
     """Removes refs, then checkouts, boot files and objects, that no deployment needs.
 
     Returns how many refs went. Bases, derived commits, packages and trigger
-    outputs of every deployment stay, and what was downloaded for the next one.
+    outputs of every deployment stay, what was downloaded for the next one, and the commits of
+    plans that can still be applied.
     """
     needed = {*_needed_refs(host), *downloads.needed_refs(host)}
     stale = [ref for ref in host.store.refs("layer") if ref not in needed]
@@ -51,13 +53,17 @@ def clean_up(host: Host) -> int:
 
 
 def _needed_refs(host: Host) -> Iterator[str]:
-    for deployment in host.sysroot.deployments():
-        commit = host.store.read_commit(deployment.checksum)
+    deployments = host.sysroot.deployments()
+    planned = dict(plans.needed(host))
+    yield from planned
+    for deployment in deployments:
+        for package in _files(host, deployment):
+            yield f"layer/pkg/{package.checksum}"
+    for checksum in sorted({*planned.values(), *(d.checksum for d in deployments)}):
+        commit = host.store.read_commit(checksum)
         base = base_of(commit) or commit.checksum
         yield f"layer/base/{base}"
         yield headers_ref(base)
-        for package in _files(host, deployment):
-            yield f"layer/pkg/{package.checksum}"
         if base_of(commit) is None:
             continue
         yield f"layer/derived/{commit.checksum}"

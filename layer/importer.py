@@ -26,6 +26,7 @@ from layer.model import (
     FileAttributes,
     Nevra,
     Owner,
+    Package,
     PackageFile,
     PackageHeader,
     PackageTree,
@@ -35,6 +36,7 @@ from layer.rpmfile.header import parse_header
 from layer.rpmfile.payload import read_payload
 from layer.store.contract import ObjectStore
 from layer.store.gobject import uninterrupted
+from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree, lookup
 from layer.words import shown
 
@@ -123,6 +125,34 @@ def read_package_blob(store: ObjectStore, tree: PackageTree) -> bytes:
 def read_package_header(store: ObjectStore, tree: PackageTree) -> PackageHeader:
     """What the package says of itself."""
     return parse_header(read_package_blob(store, tree), str(tree.nevra))
+
+
+def remember_sources(store: OstreeStore, packages: Iterable[Package]) -> None:
+    """Notes beside imported packages where they came from; no part of their commits."""
+    for package in packages:
+        imported = find_package(store, package.checksum)
+        if imported is not None:
+            values = {
+                "layer.repository": package.repository,
+                "layer.location": package.location,
+                "layer.size": str(package.size),
+                "layer.installed-size": str(package.installed_size),
+            }
+            known = store.read_detached_metadata(imported.commit)
+            store.write_detached_metadata(imported.commit, {**known, **values})
+
+
+def read_package_source(store: OstreeStore, tree: PackageTree) -> Package:
+    """The package as its repository offered it; without a location where nobody noted it."""
+    known = store.read_detached_metadata(tree.commit)
+    return Package(
+        nevra=tree.nevra,
+        checksum=tree.checksum,
+        size=int(known.get("layer.size", "0")),
+        installed_size=int(known.get("layer.installed-size", "0")),
+        repository=known.get("layer.repository", ""),
+        location=known.get("layer.location", ""),
+    )
 
 
 def _ref(checksum: str) -> str:

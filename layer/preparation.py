@@ -64,6 +64,10 @@ class Supply(Protocol):
     def repositories(self) -> Sequence[Repository]:
         """Those that were read, with the mirrors that they were found at."""
 
+    @property
+    def is_solved(self) -> bool:
+        """Whether what an origin takes is known already."""
+
     def resolve(
         self, origin: Origin, new: Sequence[Request], *, allow_inactive: bool
     ) -> Resolution:
@@ -86,7 +90,7 @@ def prepare(
     requests allow. `new` are the requests that the user makes now: one that the
     base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
-    if after.is_to_solve:
+    if after.is_to_solve and not sources.is_solved:
         host.reporter.step("Solving")
     resolution = sources.resolve(after, new, allow_inactive=allow_inactive)
     packages = resolution.packages

@@ -24,6 +24,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
     """
     parts = [
         _base(item),
+        _built(item),
         _base_packages(item, is_whole=is_whole),
         _kernel_arguments(item),
         _documentation(item),
@@ -128,6 +129,13 @@ def _base(item: Change) -> list[str]:
     return lines
 
 
+def _built(item: Change) -> list[str]:
+    """A commit that is here already, and what its layers add to those that boot next now."""
+    if item.pending is None or item.again in ("", item.pending.checksum):
+        return []
+    return [f"Commit: {item.again}", *(f"  adds {nevra}" for nevra in item.added)]
+
+
 def _base_packages(item: Change, *, is_whole: bool) -> list[str]:
     if item.base_packages is None:
         return []
@@ -221,7 +229,7 @@ def _why(selection: Selection) -> str:
     if selection.requests:
         words = [_request(r, selection.package.nevra.name) for r in selection.requests]
         return "asked for" + (f" as {', '.join(w for w in words if w)}" if any(words) else "")
-    return "needed by " + ", ".join(selection.needed_by)
+    return f"needed by {', '.join(selection.needed_by)}" if selection.needed_by else "in the lock"
 
 
 def _request(request: Request, name: str) -> str:

@@ -48,6 +48,11 @@ class Sources:
     preference: Preference = field(default_factory=Preference)
 
     @property
+    def is_solved(self) -> bool:
+        """Whether what an origin takes is known already: it is to be solved."""
+        return False
+
+    @property
     def repositories(self) -> tuple[Repository, ...]:
         """The repositories that were read, with the mirrors that they were found at."""
         return tuple(offered.repository for offered in self.metadata)

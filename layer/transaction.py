@@ -10,11 +10,11 @@ from pathlib import Path
 
 from layer import booting, bootplan, downloads, pipeline
 from layer.change import Change
-from layer.errors import PackageRefused
+from layer.errors import InvalidInput, PackageRefused
 from layer.feasibility import check_room_to_boot
 from layer.fetch.packages import fetch_packages
 from layer.host import Host, require_root
-from layer.importer import find_package, import_packages
+from layer.importer import find_package, import_packages, remember_sources
 from layer.local_files import import_files
 from layer.model import (
     Deployment,
@@ -41,8 +41,7 @@ def apply(host: Host, change: Change) -> Deployment:
     """
     require_root()
     with _refs_kept_on_failure(host):
-        files = _import(host, change)
-        checksum = _commit(host, change)
+        files, checksum = _made(host, change)
         check_room_to_boot(host, host.store.read_commit(checksum).root, change.overlay)
         host.reporter.step("Deploying")
         deployments = host.sysroot.deployments()
@@ -65,6 +64,16 @@ def apply(host: Host, change: Change) -> Deployment:
     record_change(host, change, deployed)
     host.reporter.deployed(deployed.checksum)
     return deployed
+
+
+def build(host: Host, change: Change) -> str:
+    """Makes the change's commit as `apply` does, and deploys nothing; returns its checksum."""
+    require_root()
+    with _refs_kept_on_failure(host):
+        files, checksum = _made(host, change)
+    for path in files:
+        path.unlink(missing_ok=True)
+    return checksum
 
 
 def download(host: Host, change: Change) -> None:
@@ -102,6 +111,20 @@ def _refs_kept_on_failure(host: Host) -> Iterator[None]:
         raise
 
 
+def _made(host: Host, change: Change) -> tuple[tuple[Path, ...], str]:
+    """The downloads and the commit; InvalidInput where another one was to come of it."""
+    files = _import(host, change)
+    checksum = _commit(host, change)
+    if change.expected not in ("", checksum):
+        made, wanted = host.store.read_commit(checksum), change.expected[:12]
+        raise InvalidInput(
+            f"the packages are those of the lock, and make commit {checksum[:12]} here in place "
+            f"of {wanted}: the trigger set is {str(made.metadata.get('layer.triggers', ''))[:12]}",
+            "take the same version of layer, and the same /etc/layer/triggers.d",
+        )
+    return files, checksum
+
+
 def _import(host: Host, change: Change) -> tuple[Path, ...]:
     """Fetches and unpacks what is not in the store; returns the downloads."""
     import_files(host.store, change.files)
@@ -119,6 +142,7 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
     try:
         with host.store.transaction():
             import_packages(host.store, _as_planned(change, files))
+        remember_sources(host.store, change.to_fetch)
     except PackageRefused as error:
         # What is refused is refused for good; the others need not be fetched again.
         for package, path in files.items():

@@ -33,6 +33,7 @@ _EXCLUDES = "excludes"
 _BEST = "is_best"
 _DOWNLOAD_ONLY = "layer.download-only"
 _AS_JSON = "layer.json"
+PLAN = "layer.plan"  # the file that `layer plan` has built and written, in place of deploying
 
 Decorated = Callable[..., Any]
 
@@ -226,23 +227,25 @@ def carry_out(
 
     `is_whole`: the plan is shown with all that changes in the base.
     """
-    from layer import leftovers, planned, render, transaction
+    from layer import leftovers, render, transaction
 
-    is_json = _is_wanted(_AS_JSON)
-    if is_json and not dry_run:
+    if _is_wanted(_AS_JSON) and not dry_run:
         raise click.UsageError("--json shows a plan: it goes with --dry-run")
+    output = click.get_current_context().meta.get(PLAN)
+    if output is not None and (dry_run or _is_wanted(_DOWNLOAD_ONLY) or _is_wanted(_REBOOT)):
+        raise click.UsageError("a plan is built and not deployed: that option has no part in it")
     if dry_run:
         plan = decide()
-        if is_json:
-            click.echo(json.dumps(planned.as_json(plan), indent=2, sort_keys=True))
-        else:
-            click.echo(unchanged if plan.is_empty else render.change(plan, is_whole=is_whole))
+        _show(plan, unchanged if plan.is_empty else "", is_whole=is_whole)
         return UNCHANGED if plan.is_empty and unchanged_exit_77 else 0
     with host.locked(), ExitStack() as stack:
         plan = decide()
         if plan.is_empty:
             click.echo(unchanged)
             return UNCHANGED if unchanged_exit_77 else 0
+        if output is not None:
+            _build(host, plan, output)
+            return 0
         if not _is_wanted(_DOWNLOAD_ONLY):
             stack.enter_context(rebooting(host))
         click.echo(render.change(plan))
@@ -256,6 +259,25 @@ def carry_out(
             for path in leftovers.purge(plan.leftovers):
                 click.echo(f"Removed {path}")
     return 0
+
+
+def _show(plan: Change, unchanged: str, *, is_whole: bool) -> None:
+    """The plan for people, or as JSON where --json was said."""
+    from layer import planned, render
+
+    if _is_wanted(_AS_JSON):
+        click.echo(json.dumps(planned.as_json(plan), indent=2, sort_keys=True))
+    else:
+        click.echo(unchanged or render.change(plan, is_whole=is_whole))
+
+
+def _build(host: Host, plan: Change, output: Path) -> None:
+    """Builds a change for `layer plan`, and names its commit."""
+    from layer import planning, render
+
+    click.echo(render.change(plan))
+    built = planning.write_plan(host, plan, output)
+    click.echo(f"\nCommit: {built.commit}\nIt is deployed by: layer apply {output}")
 
 
 def confirm(*, assumeyes: bool) -> None:

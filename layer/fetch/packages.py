@@ -101,6 +101,18 @@ def fetch_headers(
     return found
 
 
+def keep_header(package: Package, cache: Path) -> None:
+    """Makes the file of `fetch_headers` from a whole package that was fetched before."""
+    whole, header = cache / f"packages/{package.checksum}.rpm", f"{package.checksum}.header.rpm"
+    if (cache / header).exists() or not whole.is_file() or not _is_intact(whole, package):
+        return
+    start = whole.read_bytes()[: 2 * LARGEST_HEADER]
+    needed = 0
+    while (end := _needed_bytes(start[:needed])) > needed:
+        needed = end
+    (cache / header).write_bytes(start[:needed])
+
+
 def _refuse_missing(missing: Collection[Package], *, cache_only: bool) -> None:
     if missing and cache_only:
         names = ", ".join(str(package.nevra) for package in sorted(missing, key=lambda p: p.nevra))

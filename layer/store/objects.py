@@ -175,6 +175,13 @@ class OstreeStore:
         with translated(f"cannot write metadata of {checksum}"):
             self.repo.write_commit_detached_metadata(checksum, variant, None)
 
+    def read_detached_metadata(self, checksum: str) -> Mapping[str, str]:
+        """The notes beside a commit, empty where there are none."""
+        with translated(f"cannot read metadata of {checksum}"):
+            _, variant = self.repo.read_commit_detached_metadata(checksum, None)
+        found = variant.unpack() if variant is not None else {}
+        return {key: value for key, value in sorted(found.items()) if isinstance(value, str)}
+
     # --- directories ---
 
     def read_directory(self, contents: str) -> Directory:
