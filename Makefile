@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-triggers test-boot test-boot-more verify-full bench-import bench-audit demo lint clean
+.PHONY: setup test test-import test-scriptlets test-triggers test-boot test-boot-more verify-full bench-import bench-audit bench-solve demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -40,6 +40,10 @@ bench-import: setup
 
 bench-audit: setup
 	@$(PYTHON) -m tests.bench.audit $(BENCH)
+
+# A plan over all packages of Debian's index, beside dnf's; wants Debian's package dnf
+bench-solve: setup
+	@$(PYTHON) -m tests.bench.solve $(BENCH)
 
 demo: setup
 	@$(PYTHON) -m testdata.distro.demo $(if $(BOOT),--boot)
