@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from layer import booting, bootplan, downloads, pipeline
@@ -196,6 +195,8 @@ def _commit(host: Host, change: Change) -> str:
         checksum = pipeline.commit_derived(store, change.base, assembled)
     for note in assembled.notes:
         host.reporter.note(note)
+    from importlib.metadata import version  # takes long to load, and no plan needs it
+
     made = {
         "layer.made-by": f"layer {version('layer')}",
         "layer.made-at": str(int(time.time())),

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,6 +78,8 @@ class JsonLines(Voice):
     def __init__(self, command: tuple[str, ...]) -> None:
         self._told: dict[str, float] = {}
         self._deployed: str | None = None
+        from importlib.metadata import version  # takes long to load, and a person never needs it
+
         made_by = f"layer {version('layer')}"
         self._tell("begin", {"schema": SCHEMA, "made-by": made_by, "command": list(command)})
 

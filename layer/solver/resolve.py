@@ -16,6 +16,7 @@ from layer.model import (
     Preference,
     RepositoryMetadata,
     Request,
+    RequestKind,
     Resolution,
     Selection,
 )
@@ -55,6 +56,10 @@ def classify(
     offer = (loader or Loader()).load(
         base, metadata, lock, locked_headers or {}, with_filelists=False
     )
+    found = tuple(classify_word(offer, word) for word in words)
+    if all(request.kind is not RequestKind.PROVIDE for request in found):
+        return found
+    # Perhaps a package of another architecture.
     offer.accept_other_arches()
     return tuple(classify_word(offer, word) for word in words)
 
