@@ -328,4 +328,4 @@ def _size_of(store: ObjectStore, root: Tree, path: str) -> int:
     if not isinstance(checksum, str) or store.read_file_attributes(checksum).target:
         return 0
     with store.open_file(checksum) as content:
-        return os.fstat(content.fileno()).st_size
+        return content.seek(0, os.SEEK_END)  # of a borrowed store it is no file of a disk
