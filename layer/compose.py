@@ -182,7 +182,7 @@ def _packages(
     """The imported packages, and notes on their scriptlets."""
     chosen = _choose_repositories(treefile, repositories)
     reporter.step("Reading repositories")
-    fetching = Fetching(cache, reporter)
+    fetching = Fetching(cache, reporter, refresh=True)
     offered = [fetch_checked(repository, fetching) for repository in chosen]
     chosen = [offer.repository for offer in offered]
     names = {*treefile.packages}

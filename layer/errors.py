@@ -40,6 +40,10 @@ class RepositoryError(LayerError):
     """A package repository or an OSTree remote is unreachable or corrupt."""
 
 
+class Unreachable(RepositoryError):
+    """A repository cannot be had now: its servers are silent, or send what cannot be used."""
+
+
 class TriggerFailed(LayerError):
     """A trigger is wrong in itself, or its command failed."""
 

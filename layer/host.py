@@ -47,8 +47,8 @@ class Options:
     lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
     of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
     `command` are the words of the command line, for the history.
-    `lock_finalization`: what is staged stays so at shutdown.
-    `once`: what is deployed is tried for one boot. `preference`: how packages are chosen.
+    `lock_finalization`: what is staged stays so at shutdown. `once`: it is tried for one boot.
+    `preference`: how packages are chosen. `refresh`: the newest is wanted, not the cached.
     """
 
     stateroot: str | None = None
@@ -63,6 +63,7 @@ class Options:
     lock_finalization: bool = False
     once: bool = False
     preference: Preference = field(default_factory=Preference)
+    refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,12 @@ class Host:
     @property
     def fetching(self) -> Fetching:
         """How repositories are fetched."""
-        return Fetching(self.cache, self.reporter, self.options.cache_only)
+        given = self.options
+        return Fetching(self.cache, self.reporter, given.cache_only, given.refresh)
+
+    def refreshing(self) -> Host:
+        """The same, that asks for the newest of everything."""
+        return replace(self, options=replace(self.options, refresh=True))
 
     def pending(self) -> Deployment | None:
         """The deployment on which the next change builds."""

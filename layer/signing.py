@@ -27,11 +27,15 @@ _TRUSTED = "lib/layer/keys.json"
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """Where what is fetched is kept, who is told, and whether the network may be used."""
+    """Where what is fetched is kept, who is told, and whether the network may be used.
+
+    `refresh`: metadata are asked for anew however young they are.
+    """
 
     cache: Path
     reporter: Reporter
     cache_only: bool = False
+    refresh: bool = False
 
 
 def fetch_checked(repository: Repository, fetching: Fetching) -> RepositoryMetadata:
@@ -42,6 +46,7 @@ def fetch_checked(repository: Repository, fetching: Fetching) -> RepositoryMetad
         fetching.cache,
         fetching.reporter,
         cache_only=fetching.cache_only,
+        refresh=fetching.refresh,
         keys=keys,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layer.blockers import Blocker
-from layer.errors import RepositoryError
+from layer.errors import NotFound, Unsolvable
 from layer.host import Host
 from layer.importer import find_package, read_package_blob
 from layer.local_files import require_kept
@@ -25,8 +25,8 @@ from layer.model import (
     Resolution,
 )
 from layer.origin import Origin
+from layer.reaching import Reached, lacking, reach_repositories
 from layer.rpmdb import extract_database
-from layer.signing import fetch_checked
 from layer.solver.cache import open_cache
 from layer.solver.loading import Loader
 from layer.solver.resolve import blockers, classify, resolve
@@ -123,10 +123,10 @@ def open_sources(
     cached = {checksum: find_package(host.store, checksum) for checksum in sorted(known)}
     with tempfile.TemporaryDirectory(prefix="layer-") as folder:
         scratch = Path(folder)
-        metadata: tuple[RepositoryMetadata, ...] = ()
+        reached = Reached()
         if needs_repositories or None in cached.values():
             host.reporter.step("Reading repositories")
-            metadata = _fetch_all_metadata(host, base)
+            reached = reach_repositories(host, base)
         headers = dict(files)
         for checksum, imported in cached.items():
             if imported is not None:
@@ -137,24 +137,16 @@ def open_sources(
         )
         preference = _preference(host)
         loader = Loader(open_cache(host.cache, host.reporter), preference.excludes)
-        yield Sources(state, lock, headers, metadata, files, loader, preference)
+        try:
+            yield Sources(state, lock, headers, reached.metadata, files, loader, preference)
+        except (NotFound, Unsolvable) as error:
+            if not reached.left_out:
+                raise
+            raise lacking(reached.left_out, error.message) from error
+        for left_out in reached.left_out:
+            host.reporter.note(f"left out: {left_out.message}")
 
 
 def _preference(host: Host) -> Preference:
     recommended = host.settings().install_weak_deps
     return replace(host.options.preference, with_recommended=recommended)
-
-
-def _fetch_all_metadata(host: Host, base: Commit) -> tuple[RepositoryMetadata, ...]:
-    """One RepositoryError for all repositories that cannot be had."""
-    found: list[RepositoryMetadata] = []
-    errors: list[RepositoryError] = []
-    for repository in host.repositories(base):
-        try:
-            found.append(fetch_checked(repository, host.fetching))
-        except RepositoryError as error:
-            errors.append(error)
-    if errors:
-        message = "\n".join(error.message for error in errors)
-        raise RepositoryError(message, errors[0].hint) from errors[0]
-    return tuple(found)

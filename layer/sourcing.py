@@ -162,7 +162,7 @@ def prepare_frugally(
                 raise
             lacking = error
         except RepositoryError as error:
-            if lacking is None:
+            if lacking is None or isinstance(error.__cause__, NotFound | Unsolvable):
                 raise
             raise RepositoryError(
                 f"{error.message}\nand without it: {lacking.message}", error.hint

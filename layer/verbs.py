@@ -208,7 +208,7 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
             "no repository is enabled", "put a .repo file into /etc/yum.repos.d or use --repo-dir"
         )
     for repository in repositories:
-        fetch_checked(repository, host.fetching)
+        fetch_checked(repository, host.refreshing().fetching)
         yield repository
 
 
@@ -288,6 +288,7 @@ def _pulled(host: Host, origin: Origin, word: str | None = None) -> Iterator[tup
     commit is then kept no longer.
     """
     source = origin.base
+    host = host.refreshing()
     with ExitStack() as stack:
         if source.remote and not is_root():
             host = replace(host, borrowed=stack.enter_context(borrow(host.store)))

@@ -167,7 +167,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fetch(repository: Repository, tmp_path: Path) -> None:
-    fetch_metadata(repository, tmp_path / "cache", SILENT)
+    fetch_metadata(replace(repository, metadata_expire=0), tmp_path / "cache", SILENT)
 
 
 def with_urls(repository: Repository, *urls: str) -> Repository:

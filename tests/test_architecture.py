@@ -130,6 +130,7 @@ ROWS = {
         "transaction",
         "fitting",
         "recording",
+        "reaching",
         "sources",
         "sourcing",
         "overriding",

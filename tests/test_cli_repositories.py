@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -26,11 +27,12 @@ def copied(world: World, tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def install(machine: Machine, folder: Path, url: str, *words: str) -> list[str]:
-    """The error of an install from a repository `other` beside the world's own."""
+    """The error and hint of an install of what only a repository `other` may have."""
     repos = folder / "other-repos"
     repos.mkdir(exist_ok=True)
     write_repo_file(repos, "other", url)
-    return fails(machine, "install", "--repo-dir", str(repos), "-y", *(words or ("pear",)))
+    lines = fails(machine, "install", "--repo-dir", str(repos), "-y", *(words or ("quince",)))
+    return [lines[0], lines[-1]]
 
 
 def metadata(repository: Path, kind: str) -> Path:
@@ -154,12 +156,90 @@ def test_a_dead_repository_does_not_block_what_needs_none(machine: Machine, tmp_
     assert machine.layered() == []
 
 
+def test_what_others_have_is_installed_without_a_dead_repository(
+    machine: Machine, tmp_path: Path
+) -> None:
+    repos = tmp_path / "repos"
+    repos.mkdir()
+    file = write_repo_file(repos, "dead", "http://127.0.0.1:1/")
+    options = ("--repo-dir", str(repos), "-y")
+    done = do(machine, "install", *options, "pear")
+    dead = "repository dead: cannot fetch http://127.0.0.1:1/repodata/repomd.xml: Failed to connect"
+    assert f"note: left out: {dead}" in done.stderr
+    # An upgrade wants the newest, which it may have; a preferred one may have better ones.
+    (error, *_) = fails(machine, "upgrade", *options)
+    assert error.startswith(f"error: {dead}")
+    text = file.read_text()
+    file.write_text(f"{text}priority=1\n")
+    assert fails(machine, "install", *options, "apple")[0].startswith(f"error: {dead}")
+    file.write_text(f"{text}priority=1\nskip_if_unavailable=1\n")
+    assert f"left out: {dead}" in do(machine, "install", *options, "apple").stderr
+    assert f"left out: {dead}" in do(machine, "upgrade", *options).stderr
+    error, without, *_ = fails(machine, "install", *options, "quince")
+    assert error.startswith(f"error: {dead}")
+    assert without.startswith("and without it: ")
+
+
+def test_a_dead_repository_is_used_as_it_was(
+    machine: Machine, tmp_path: Path, own_repository: tuple[Path, str]
+) -> None:
+    path, url = own_repository
+    repos = tmp_path / "other-repos"
+    repos.mkdir(exist_ok=True)
+    file = write_repo_file(repos, "other", url)
+    file.write_text(f"{file.read_text()}metadata_expire=0\n")
+    options = ("--repo-dir", str(repos), "-y")
+    do(machine, "install", "-n", *options, "extra")
+    (path / "repodata/repomd.xml").rename(path / "away")
+    done = do(machine, "install", *options, "extra")
+    assert "note: repository other: cannot fetch" in done.stderr
+    assert re.search(r"404; what it had at [-\dT:]+Z is used\n", done.stderr)
+    # What was fetched from somewhere else is of no use.
+    file.write_text(file.read_text().replace(url, f"{url}nowhere"))
+    assert "other" in fails(machine, "upgrade", *options)[0]
+
+
+def test_metadata_are_asked_for_when_they_are_old(
+    machine: Machine, tmp_path: Path, world: World
+) -> None:
+    asked: list[str] = []
+    with served(world.packages, asked) as url:
+        repos = tmp_path / "repos"
+        repos.mkdir()
+        file = write_repo_file(repos, "web", url)
+        options = ("--repo-dir", str(repos))
+
+        def requests(verb: str, *words: str) -> int:
+            asked.clear()
+            machine.layer(verb, *options, *words)
+            return asked.count("/repodata/repomd.xml")
+
+        assert requests("install", "-n", "pear") == 1
+        assert requests("install", "-n", "pear") == 0
+        assert requests("refresh-md") == 1
+        assert requests("upgrade", "-n") == 0  # which has no use for repositories here
+        (repomd,) = machine.path.glob("ostree/deploy/*/var/cache/layer/web/repomd.xml")
+        two_days = 2 * 86400 + 10
+        os.utime(repomd, (0, repomd.stat().st_mtime - two_days))
+        assert requests("install", "-n", "pear") == 1
+        file.write_text(f"{file.read_text()}metadata_expire=never\n")
+        os.utime(repomd, (0, repomd.stat().st_mtime - 99 * two_days))
+        assert requests("install", "-n", "pear") == 0
+        file.write_text(file.read_text().replace("never", "0"))
+        assert requests("install", "-n", "pear") == 1
+        do(machine, "install", "-y", *options, "pear")
+        file.write_text(
+            file.read_text().replace("=0\n", "=1d\n").replace("gpgcheck=1d", "gpgcheck=0")
+        )
+        assert requests("upgrade", "-n", "--repo-dir", str(world.repo_dir)) == 1
+
+
 def test_two_dead_repositories_are_both_named(machine_kept: Machine, tmp_path: Path) -> None:
     repos = tmp_path / "repos"
     repos.mkdir()
     for name in ("dead-a", "dead-b"):
         write_repo_file(repos, name, f"file:///nowhere/{name}")
-    lines = fails(machine_kept, "install", "--repo-dir", str(repos), "-y", "pear")
+    lines = fails(machine_kept, "install", "--repo-dir", str(repos), "-y", "quince")
     assert [name for name in ("dead-a", "dead-b") if any(name in line for line in lines)] == [
         "dead-a",
         "dead-b",

@@ -222,7 +222,7 @@ class Bench:
 
     def downloads(self) -> list[str]:
         """What is in the cache but metadata and headers, and temporary files."""
-        kept = (".xml", ".xml.gz", ".header.rpm")
+        kept = (".xml", ".xml.gz", ".header.rpm", ".solv", "source")
         found = [p for f in ("cache", "tmp") for p in (self.folder / f).rglob("*")]
         return [str(p) for p in found if p.is_file() and not p.name.endswith(kept)]
 

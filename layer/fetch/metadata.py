@@ -6,14 +6,16 @@ import hashlib
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import librepo
 
 from layer.config import is_safe_href
-from layer.errors import InvalidInput, RepositoryError
+from layer.errors import InvalidInput, RepositoryError, Unreachable
 from layer.fetch.markup import check_markup
 from layer.fetch.mirrors import LISTS, Located, locate
 from layer.fetch.transfer import (
@@ -28,10 +30,12 @@ from layer.fetch.transfer import (
 from layer.model import Repository, RepositoryMetadata, SigningKey
 from layer.openpgp import verify_detached
 from layer.report import Reporter
+from layer.repository import NEVER
 
 _REPOMD = "repodata/repomd.xml"
 _LARGEST_REPOMD = 4 << 20  # bytes
 _LARGEST = 4 << 30  # bytes, of any other file
+_SOURCE = "source"  # beside repomd.xml: the URLs that it was asked from, as a checksum
 _KINDS = ("primary", "filelists")
 # The same list, packed in different ways: the first of them that a repository has is taken.
 _GROUPS = ("group_zst", "group_xz", "group_gz", "group")
@@ -45,21 +49,52 @@ def fetch_metadata(
     reporter: Reporter,
     *,
     cache_only: bool = False,
+    refresh: bool = False,
     keys: Sequence[SigningKey] = (),
 ) -> RepositoryMetadata:
     """Bring `cache`/ID up to date with the repository and return what is in it.
 
-    repomd.xml is always fetched anew; other files only where their checksum
-    changed. With `cache_only` nothing is fetched. One of `keys` must have signed
+    repomd.xml is fetched anew when it is as old as the repository's `metadata_expire` says,
+    and always with `refresh`; other files only where their checksum changed. With
+    `cache_only` nothing is fetched. One of `keys` must have signed
     repomd.xml where the repository wants that. RepositoryError leaves the cache as it was.
     """
     refuse_unsupported(repository)
     directory = cache / repository.id
+    if not (cache_only or refresh) and is_fresh(repository, directory):
+        with suppress(RepositoryError):  # what is damaged is fetched again
+            located = locate(repository, directory, reporter, cache_only=True)
+            return _read_cache(located.repository, directory, keys)
     located = locate(repository, directory, reporter, cache_only=cache_only)
     if cache_only:
+        _check_source(repository, directory)
         return _read_cache(located.repository, directory, keys)
     with scratch_in(directory) as scratch:
         return _update_cache(located, directory, scratch, reporter, keys)
+
+
+def expiry(repository: Repository, directory: Path) -> float | None:
+    """When the metadata in a repository's directory are to be fetched anew, in seconds since 1970.
+
+    NEVER as it says; None where there are none of this repository.
+    """
+    repomd = directory / "repomd.xml"
+    if not repomd.is_file() or not _is_source(repository, directory):
+        return None
+    if repository.metadata_expire == NEVER:
+        return NEVER
+    return repomd.stat().st_mtime + repository.metadata_expire
+
+
+def is_fresh(repository: Repository, directory: Path) -> bool:
+    """Whether the metadata there are younger than `metadata_expire`; of files there never are."""
+    urls = repository.base_urls
+    if repository.metadata_expire == 0 or (urls and all(u.startswith("file:") for u in urls)):
+        return False
+    until = expiry(repository, directory)
+    # What comes from the future was written before a clock was set right.
+    is_past = until is not None and (directory / "repomd.xml").stat().st_mtime <= time.time()
+    return until is not None and is_past and (until == NEVER or time.time() < until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +114,7 @@ def _read_cache(
 ) -> RepositoryMetadata:
     repomd = directory / "repomd.xml"
     if not repomd.is_file():
-        raise RepositoryError(
+        raise Unreachable(
             f"repository {repository.id} has no metadata in {directory}",
             "fetch them while there is a network: layer refresh-md",
         )
@@ -94,6 +129,27 @@ def _read_cache(
                 "fetch it again: layer refresh-md",
             )
     return _metadata(repository, directory, records)
+
+
+def _source_of(repository: Repository) -> str:
+    urls = (*repository.base_urls, repository.metalink, repository.mirrorlist)
+    return hashlib.sha256("\n".join(urls).encode()).hexdigest()
+
+
+def _is_source(repository: Repository, directory: Path) -> bool:
+    try:
+        return (directory / _SOURCE).read_text() == _source_of(repository)
+    except FileNotFoundError:
+        return False
+
+
+def _check_source(repository: Repository, directory: Path) -> None:
+    """Another release's repository may have the same id, and other URLs."""
+    if (directory / "repomd.xml").is_file() and not _is_source(repository, directory):
+        raise Unreachable(
+            f"repository {repository.id} has metadata of another URL in {directory}",
+            "fetch them while there is a network: layer refresh-md",
+        )
 
 
 def _update_cache(
@@ -143,18 +199,20 @@ def _update_cache(
         (scratch / record.cache_name).replace(directory / record.cache_name)
     if repository.checks_metadata:
         signature.replace(directory / "repomd.xml.asc")
+    (scratch / _SOURCE).write_text(_source_of(located.asked))
+    (scratch / _SOURCE).replace(directory / _SOURCE)
     new_repomd.replace(directory / "repomd.xml")
-    wanted = {
-        "repomd.xml",
-        "repomd.xml.asc",
-        *LISTS,
-        scratch.name,
-        *(record.cache_name for record in records),
-    }
-    for path in directory.iterdir():
-        if path.name not in wanted and path.is_file():
-            path.unlink()
+    _sweep(directory, records)
     return _metadata(repository, directory, records)
+
+
+def _sweep(directory: Path, records: Iterable[_Record]) -> None:
+    """Removes the files of former metadata."""
+    kept = {"repomd.xml", "repomd.xml.asc", _SOURCE, *LISTS}
+    kept |= {record.cache_name for record in records}
+    for path in directory.iterdir():
+        if path.name not in kept and path.is_file():
+            path.unlink()
 
 
 def _verify(
@@ -163,9 +221,12 @@ def _verify(
     try:
         verify_detached(repomd, signature, keys)
     except InvalidInput as error:
-        raise broken(repository, f"the signature of {_REPOMD} is not good: {error.message}") from (
-            error
-        )
+        # Unlike what is broken otherwise, this is never passed over.
+        raise RepositoryError(
+            f"repository {repository.id} ({repository.shown_urls}): "
+            f"the signature of {_REPOMD} is not good: {error.message}",
+            "gpgkey= in the repository's file names the keys that may have signed it",
+        ) from error
 
 
 def _check(repository: Repository, href: str, path: Path) -> None:

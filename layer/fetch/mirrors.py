@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import librepo
 
 from layer.config import is_base_url
-from layer.errors import InvalidInput, RepositoryError
+from layer.errors import InvalidInput, Unreachable
 from layer.fetch.markup import check_markup
 from layer.fetch.transfer import CHECKSUMS, Download, broken, perform, raise_failures, scratch_in
 from layer.model import Repository
@@ -26,9 +26,13 @@ _OPTIONS = {"metalink": librepo.LRO_METALINKURL, "mirrorlist": librepo.LRO_MIRRO
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A repository with its mirrors as base URLs, and what its metalink says of repomd.xml."""
+    """A repository with its mirrors as base URLs, and what its metalink says of repomd.xml.
+
+    `asked` is the repository as it was before it was located.
+    """
 
     repository: Repository
+    asked: Repository
     checksum_type: str = ""
     checksum: str = ""
 
@@ -44,11 +48,11 @@ def locate(
     kind = "metalink" if repository.metalink else "mirrorlist"
     url = repository.metalink or repository.mirrorlist
     if repository.base_urls or not url:
-        return Located(repository)
+        return Located(repository, repository)
     kept = directory / _FILES[kind]
     if cache_only:
         if not kept.is_file():
-            raise RepositoryError(
+            raise Unreachable(
                 f"repository {repository.id} has no {kind} in {directory}",
                 "fetch it while there is a network: layer refresh-md",
             )
@@ -87,13 +91,13 @@ def _read(repository: Repository, kind: str, path: Path) -> Located:
         raise broken(named, f"its {kind} names no mirror that can be used (http:// or https://)")
     found = replace(repository, base_urls=mirrors)
     if kind == "mirrorlist":
-        return Located(found)
+        return Located(found, repository)
     hashes = dict((handle.getinfo(librepo.LRI_METALINK) or {}).get("hashes") or ())
     strong = [name for name in ("sha512", "sha384", "sha256") if name in hashes]
     if not strong:
         raise broken(named, "its metalink has no strong checksum of repomd.xml")
     assert strong[0] in CHECKSUMS
-    return Located(found, strong[0], hashes[strong[0]])
+    return Located(found, repository, strong[0], hashes[strong[0]])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import librepo
 
 from layer.config import is_base_url
-from layer.errors import RepositoryError
+from layer.errors import RepositoryError, Unreachable
 from layer.model import Repository
 from layer.report import Reporter
 from layer.words import without_passwords
@@ -214,7 +214,7 @@ def raise_failures(downloads: Iterable[Download]) -> None:
         if download.failure
     ]
     if lines:
-        raise RepositoryError("\n".join(lines), _NETWORK_HINT)
+        raise Unreachable("\n".join(lines), _NETWORK_HINT)
 
 
 def _url(download: Download) -> str:
@@ -233,10 +233,10 @@ def refuse_unsupported(repository: Repository) -> None:
         )
 
 
-def broken(repository: Repository, fact: str) -> RepositoryError:
+def broken(repository: Repository, fact: str) -> Unreachable:
     """The error for a repository that answers, but not with what it should."""
     urls = repository.shown_urls
-    return RepositoryError(f"repository {repository.id} ({urls}): {fact}", _BROKEN_HINT)
+    return Unreachable(f"repository {repository.id} ({urls}): {fact}", _BROKEN_HINT)
 
 
 @contextmanager
