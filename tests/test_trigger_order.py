@@ -2,6 +2,7 @@
 
 import random
 
+import networkx
 import pytest
 
 from layer.errors import TriggerFailed
@@ -42,6 +43,24 @@ def test_the_same_set_has_the_same_order_however_it_was_read() -> None:
     for seed in range(20):
         random.Random(seed).shuffle(shuffled)
         assert names(in_order(shuffled)) == ["y", "z", "b", "c", "a", "d"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_is_networkx_lexicographical_one(seed: int) -> None:
+    chance = random.Random(seed)
+    order = [f"{number:02}" for number in range(30)]
+    chance.shuffle(order)
+    graph = networkx.DiGraph()
+    triggers = []
+    for place, name in enumerate(order):
+        earlier = chance.sample(order[:place], min(place, chance.randrange(3)))
+        later = chance.sample(order[place + 1 :], min(len(order) - place - 1, chance.randrange(2)))
+        triggers.append(trigger(name, after=earlier, before=later))
+        graph.add_node(name)
+        graph.add_edges_from([(other, name) for other in earlier])
+        graph.add_edges_from([(name, other) for other in later])
+
+    assert names(in_order(triggers)) == list(networkx.lexicographical_topological_sort(graph))
 
 
 def test_only_what_says_so_runs_before_owners_are_resolved() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 
 from layer.errors import TriggerFailed
 from layer.triggers.format import AT_OWNERS, Trigger, trigger_digest
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple[Trigger, ...]:
@@ -23,13 +21,11 @@ def in_order(triggers: Sequence[Trigger], masked: Collection[str] = ()) -> tuple
     faults = [*_twins(triggers), *_strangers(triggers, {*by_name, *masked, AT_OWNERS})]
     if faults:
         raise TriggerFailed("\n".join(faults))
-    import networkx as nx  # takes longer than all else that `layer status` does
-
-    graph = _graph([by_name[name] for name in sorted(by_name)])
+    waiting = _waiting(triggers)
     try:
-        order = list(nx.lexicographical_topological_sort(graph))
-    except nx.NetworkXUnfeasible as error:
-        loop = [edge[0] for edge in nx.find_cycle(graph)]
+        order = _first_by_name(waiting)
+    except CycleError as error:
+        loop = _loop(waiting)
         shown = " -> ".join([*loop, loop[0]])
         raise TriggerFailed(
             f"triggers wait for each other: {shown}",
@@ -72,15 +68,41 @@ def _strangers(triggers: Sequence[Trigger], known: Collection[str]) -> Iterator[
                     yield f"{trigger.source}: order.{key}: there is no trigger {name!r}"
 
 
-def _graph(triggers: Sequence[Trigger]) -> nx.DiGraph[str]:
-    """An edge leads from what runs first to what runs later."""
+def _waiting(triggers: Iterable[Trigger]) -> dict[str, set[str]]:
+    """What each waits for."""
+    waiting: dict[str, set[str]] = {AT_OWNERS: set()}
+    for trigger in triggers:
+        waiting.setdefault(trigger.name, set()).update(trigger.after)
+        for name in trigger.before:
+            waiting.setdefault(name, set()).add(trigger.name)
+        if AT_OWNERS not in trigger.before:
+            waiting[trigger.name].add(AT_OWNERS)
+    return waiting
+
+
+def _first_by_name(waiting: Mapping[str, Collection[str]]) -> list[str]:
+    """The topological order in which of all that may come next the first by name comes.
+
+    What networkx calls lexicographical; to load it takes as long as all else that a plan does.
+    """
+    sorter = TopologicalSorter(waiting)
+    sorter.prepare()
+    order: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heappush(ready, name)
+        order.append(heappop(ready))
+        sorter.done(order[-1])
+    return order
+
+
+def _loop(waiting: Mapping[str, Collection[str]]) -> list[str]:
+    """One cycle, from what runs first to what runs later; always the same one."""
     import networkx as nx
 
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from([AT_OWNERS, *(trigger.name for trigger in triggers)])
-    for trigger in triggers:
-        graph.add_edges_from((name, trigger.name) for name in sorted(trigger.after))
-        graph.add_edges_from((trigger.name, name) for name in sorted(trigger.before))
-        if AT_OWNERS not in trigger.before:
-            graph.add_edge(AT_OWNERS, trigger.name)
-    return graph
+    graph.add_nodes_from(sorted(waiting))
+    for name in sorted(waiting):
+        graph.add_edges_from((other, name) for other in sorted(waiting[name]))
+    return [edge[0] for edge in nx.find_cycle(graph)]
