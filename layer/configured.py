@@ -84,9 +84,7 @@ def _arch_of(base: Commit) -> str:
 
 
 def _on_this_machine(repository: Repository, located: Callable[[str], str]) -> Repository:
-    """A repository of the tree names files of the tree; disabled ones do not matter."""
-    if not repository.is_enabled:
-        return repository
+    """A repository of the tree names files of the tree."""
 
     def tls(given: Tls) -> Tls:
         return replace(

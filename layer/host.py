@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +18,7 @@ from layer.next_files import NextFiles
 from layer.origin import Origin, parse_origin
 from layer.report import SILENT, Reporter
 from layer.repository import Preference
+from layer.repository_choice import Choice, choose
 from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
@@ -33,6 +32,7 @@ from layer.store.trees import empty_tree, files_of, lookup
 from layer.takeover import read_any_lock, read_base
 from layer.trigger_set import LocalFiles, read_local, read_triggers
 from layer.triggers.format import Trigger
+from layer.user_cache import cache_of_user
 
 _KARGS = "usr/lib/bootc/kargs.d"
 
@@ -49,6 +49,7 @@ class Options:
     `command` are the words of the command line, for the history.
     `lock_finalization`: what is staged stays so at shutdown. `once`: it is tried for one boot.
     `preference`: how packages are chosen. `refresh`: the newest is wanted, not the cached.
+    `choice`: which repositories count.
     """
 
     stateroot: str | None = None
@@ -64,6 +65,7 @@ class Options:
     once: bool = False
     preference: Preference = field(default_factory=Preference)
     refresh: bool = False
+    choice: Choice = field(default_factory=Choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Host:
             return self.options.cache
         if is_root():
             return self.sysroot.var(self.stateroot) / "cache/layer"
-        return _cache_of_user()
+        return cache_of_user()
 
     @property
     def fetching(self) -> Fetching:
@@ -161,7 +163,8 @@ class Host:
     def all_repositories(self, target: Commit | None = None) -> tuple[Repository, ...]:
         """The same, disabled ones included."""
         files, base = self._next_files(target)
-        return read_configured(files, base, self.options.repository_directories, self.cache)
+        found = read_configured(files, base, self.options.repository_directories, self.cache)
+        return choose(found, self.options.choice)
 
     def settings(self) -> Settings:
         """What the machine's admin has set about layer."""
@@ -360,23 +363,6 @@ def base_kernel_arguments(store: OstreeStore, tree: Tree) -> tuple[str, ...]:
             except tomllib.TOMLDecodeError as error:
                 raise InvalidInput(f"the base's /{_KARGS}/{name}: {error}") from error
     return tuple(found)
-
-
-def _cache_of_user() -> Path:
-    """The user's own cache directory, or for who has no home one that only they can write."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    folder = Path(home, "layer")
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    folder = Path(tempfile.gettempdir(), f"layer-{os.geteuid()}")
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
-        raise LayerError(f"{folder} belongs to somebody else", "choose another with --cachedir")
-    return folder
 
 
 def _choose_stateroot(sysroot: Sysroot, wanted: str | None) -> str:

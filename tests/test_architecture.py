@@ -75,6 +75,7 @@ ROWS = {
         "tracing",
         "sections",
         "setting_values",
+        "repository_choice",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store", "openpgp"),
     "work": (
@@ -86,6 +87,7 @@ ROWS = {
         "footprint",
         "machine_etc",
         "next_files",
+        "user_cache",
         "configured",
         "records",
         "staged",

@@ -234,6 +234,35 @@ def test_metadata_are_asked_for_when_they_are_old(
         assert requests("upgrade", "-n", "--repo-dir", str(world.repo_dir)) == 1
 
 
+def test_repositories_are_chosen_for_one_command(
+    machine: Machine, tmp_path: Path, own_repository: tuple[Path, str]
+) -> None:
+    _, url = own_repository
+    repos = tmp_path / "other-repos"
+    repos.mkdir(exist_ok=True)
+    off = write_repo_file(repos, "other", url)
+    off.write_text(off.read_text().replace("enabled=1", "enabled=0") + "[bare]\nenabled=0\n")
+    options = ("--repo-dir", str(repos), "-n")
+    assert "extra" in fails(machine, "install", *options, "extra")[0]
+    assert (
+        "[bare]: baseurl is missing"
+        in fails(machine, "install", *options, "--enablerepo=bare", "pear")[0]
+    )
+    for words in (
+        ("--enablerepo", "other"),
+        ("--enablerepo=tin*,oth*",),
+        ("--repo", "other"),
+        ("--repoid=*the?",),
+        ("--disablerepo=*", "--enablerepo=other"),
+    ):
+        assert "Installing 1 package" in do(machine, "install", *options, *words, "extra").stdout
+    for words in (("--repo=other", "pear"), ("--disablerepo=tiny", "pear")):
+        assert "pear" in fails(machine, "install", *options, *words)[0]
+    error, hint = fails(machine, "install", *options, "--enablerepo=a,other,z*", "extra")
+    assert error == "error: no repository is called a, z*"
+    assert hint == "hint: there is: bare, other, tiny"
+
+
 def test_two_dead_repositories_are_both_named(machine_kept: Machine, tmp_path: Path) -> None:
     repos = tmp_path / "repos"
     repos.mkdir()

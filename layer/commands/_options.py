@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNCHANGED = 77
 _REPO_DIRS = "repository_directories"
+_CHOICE = ("only_repositories", "disabled_repositories", "enabled_repositories")
 _CACHE = "cache_directory"
 _ACCEPT = "accept_unscripted"
 _CACHE_ONLY = "cache_only"
@@ -65,6 +66,7 @@ def opening_options(function: Decorated) -> Decorated:
     def wrapper(sysroot: Path, stateroot: str | None, no_wait: bool, **rest: Any) -> Any:
         from layer.host import Options, open_host
         from layer.model import Preference
+        from layer.repository_choice import Choice, split_ids
 
         options = Options(
             stateroot=stateroot,
@@ -76,6 +78,7 @@ def opening_options(function: Decorated) -> Decorated:
             command=tuple(sys.argv[1:]),
             lock_finalization=rest.pop(_LOCK, False),
             once=rest.pop(_ONCE, False),
+            choice=Choice(*(split_ids(rest.pop(key, ())) for key in _CHOICE)),
             preference=Preference(rest.pop(_EXCLUDES, ()), rest.pop(_BEST, False)),
         )
         return function(opened=functools.partial(open_host, sysroot, options, voice()), **rest)
@@ -84,24 +87,28 @@ def opening_options(function: Decorated) -> Decorated:
 
 
 def repository_options(function: Decorated) -> Decorated:
-    """--repo-dir and --cachedir, for `sysroot_options`, which stands below it."""
-    for option in (
-        click.option(
-            "--cachedir",
-            _CACHE,
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Keep repository metadata here.",
-        ),
-        click.option(
-            "--repo-dir",
-            _REPO_DIRS,
-            multiple=True,
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="Read .repo files from here too.",
-        ),
+    """--repo, --enablerepo, --disablerepo, --repo-dir and --cachedir, for `sysroot_options`."""
+    only, disabled, enabled = _CHOICE
+    for names, key in (
+        (("--disablerepo",), disabled),
+        (("--enablerepo",), enabled),
+        (("--repo", "--repoid"), only),
     ):
-        function = option(function)
-    return function
+        # Hidden as all verbs with repositories have them: layer(1) has them once for all.
+        function = click.option(*names, key, multiple=True, metavar="ID", hidden=True)(function)
+    function = click.option(
+        "--cachedir",
+        _CACHE,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep repository metadata here.",
+    )(function)
+    return click.option(
+        "--repo-dir",
+        _REPO_DIRS,
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Read .repo files from here too.",
+    )(function)
 
 
 def consent_options(function: Decorated) -> Decorated:

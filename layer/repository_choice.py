@@ -1,0 +1,49 @@
+"""Which repositories count for one command, as --repo, --enablerepo and --disablerepo say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from layer.errors import InvalidInput
+from layer.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Globs over ids: `only` these are enabled; then some are `disabled`, then some `enabled`."""
+
+    only: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
+    enabled: tuple[str, ...] = ()
+
+
+def choose(repositories: Sequence[Repository], choice: Choice) -> tuple[Repository, ...]:
+    """The repositories, enabled as the choice has it; InvalidInput names ids that none has."""
+    ids = [repository.id for repository in repositories]
+    words = (*choice.only, *choice.disabled, *choice.enabled)
+    unknown = [w for w in dict.fromkeys(words) if not any(fnmatchcase(id_, w) for id_ in ids)]
+    if unknown:
+        raise InvalidInput(
+            f"no repository is called {', '.join(unknown)}", f"there is: {', '.join(ids) or 'none'}"
+        )
+    chosen = tuple(replace(r, is_enabled=_is_enabled(r, choice)) for r in repositories)
+    for repository in chosen:
+        has_place = repository.base_urls or repository.metalink or repository.mirrorlist
+        if repository.is_enabled and not has_place:
+            raise InvalidInput(f"{repository.source}, [{repository.id}]: baseurl is missing")
+    return chosen
+
+
+def split_ids(words: Sequence[str]) -> tuple[str, ...]:
+    """The ids of an option that may be said several times, each with a list."""
+    return tuple(part for word in words for part in word.replace(",", " ").split())
+
+
+def _is_enabled(repository: Repository, choice: Choice) -> bool:
+    def is_in(globs: Sequence[str]) -> bool:
+        return any(fnmatchcase(repository.id, glob) for glob in globs)
+
+    is_enabled = is_in(choice.only) if choice.only else repository.is_enabled
+    return is_in(choice.enabled) or (is_enabled and not is_in(choice.disabled))
