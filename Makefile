@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-triggers test-boot test-boot-more verify-full bench-import bench-audit bench-solve demo lint clean
+.PHONY: setup test test-import test-scriptlets test-triggers test-preview test-boot test-boot-more verify-full bench-import bench-audit bench-solve demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -22,6 +22,10 @@ test-triggers: setup
 # Against really running the scriptlets, of the full set too where it is built; SEED=1 chooses others
 test-scriptlets: setup
 	@$(if $(SEED),LAYER_SCRIPTLETS_SEED=$(SEED)) $(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_scriptlets_equal.py $(PYTEST)
+
+# Plans against what came of them, of 30 packages of the full set; LAYER_PREVIEW_SEED=1 takes others
+test-preview: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_preview.py $(PYTEST)
 
 # `layer trigger verify` over a tree of the whole full set; minutes, and 20 GB where it is not built
 verify-full: setup

@@ -16,6 +16,7 @@ from layer.lock import DEFAULTS, TreeOptions
 from layer.model import Commit, PackageHeader, Tree, TreeDiff
 from layer.packages import PackageDiff, diff
 from layer.paths import tree_paths
+from layer.rewriting import declared_files
 from layer.rpmfile.version import compare_versions
 from layer.store.contract import ObjectStore
 from layer.store.trees import files_of, lookup
@@ -52,12 +53,13 @@ def will_fire(
     options: TreeOptions = DEFAULTS,
     *,
     gone: Collection[str] = (),
+    audits: Sequence[Audit] = (),
 ) -> tuple[str, ...]:
     """The names of the triggers that the packages' files fire, or that the options ask for.
 
-    What is `gone` from the base fires them, too.
+    What is `gone` from the base fires them, too, and what `audits` declare for scriptlets.
     """
-    found = firings(store, base, headers, placements, triggers, gone=gone)
+    found = firings(store, base, headers, placements, triggers, gone=gone, audits=audits)
     names = {trigger.name for trigger, _ in found}
     if options.regenerate_initramfs:
         names.add(initramfs.TRIGGER)
@@ -72,11 +74,17 @@ def firings(
     triggers: Sequence[Trigger],
     *,
     gone: Collection[str] = (),
+    audits: Sequence[Audit] = (),
 ) -> tuple[tuple[Trigger, Firing], ...]:
     """The triggers that the packages' files, and those that go, fire; with what matches."""
     paths = sorted({file.path for placement in placements for file in placement.files})
     paths += [
         tmpfiles_path(h.nevra.name) for h, p in zip(headers, placements, strict=True) if p.tmpfiles
+    ]
+    paths += [
+        path
+        for header, audit in zip(headers, audits, strict=False)
+        for path in declared_files(header.nevra.name, audit.rewrites)
     ]
     there = {path for path in paths if lookup(store, base.root, path) is not None}
     diff = TreeDiff(

@@ -11,12 +11,14 @@ from layer import ids, tmpfiles
 from layer.accounts import read_accounts, read_id_map
 from layer.audit.verdict import Audit, Mode
 from layer.effects import Effects, NewAccount, NewUnit, PlacedPath, Privileged
+from layer.errors import InvalidInput
 from layer.importer import find_package
 from layer.layout import FACTORY, Placement, is_root
 from layer.lock import Lock
 from layer.model import Commit, Package, PackageHeader, Tree
 from layer.paths import user_path
 from layer.presets import SUFFIXES, PresetLine, decide, parse_presets
+from layer.rpmfile.capabilities import format_capabilities, parse_capabilities
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
 from layer.store.trees import files_of, lookup
@@ -105,11 +107,19 @@ def privileged_of(header: PackageHeader, audit: Audit) -> tuple[Privileged, ...]
             package=header.nevra.name,
             setuid=(made.user or file.user) if bits & stat.S_ISUID else "",
             setgid=(made.group or file.group) if bits & stat.S_ISGID else "",
-            capabilities=capabilities.get(file.path, file.capabilities),
+            capabilities=_as_printed(capabilities.get(file.path, file.capabilities)),
         )
         if one.setuid or one.setgid or one.capabilities:
             found.append(one)
     return tuple(found)
+
+
+def _as_printed(capabilities: str) -> str:
+    """As getcap prints them; scriptlets and headers may write them in other ways."""
+    try:
+        return format_capabilities(parse_capabilities(capabilities)) if capabilities else ""
+    except InvalidInput:
+        return capabilities  # the import refuses the package, and names it
 
 
 def _privileged(package: Coming) -> Iterator[Privileged]:

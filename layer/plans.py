@@ -25,6 +25,14 @@ def forget(host: Host) -> None:
             host.store.set_ref(ref, None)
 
 
+def settle(host: Host, commit: str) -> None:
+    """Lets go of a commit that is deployed now: the deployment keeps it."""
+    with host.store.transaction():
+        for ref in host.store.refs(_REFS):
+            if ref.endswith(f"/{commit}"):
+                host.store.set_ref(ref, None)
+
+
 def find(host: Host, commit: str) -> str | None:
     """The ref that keeps a commit; None where nothing does any more."""
     refs = host.store.refs(_REFS)

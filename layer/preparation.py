@@ -90,12 +90,9 @@ def prepare(
     requests allow. `new` are the requests that the user makes now: one that the
     base fulfils is refused, unless `allow_inactive`. Needs no root.
     """
-    if after.is_to_solve and not sources.is_solved:
-        host.reporter.step("Solving")
-    resolution = sources.resolve(after, new, allow_inactive=allow_inactive)
+    resolution = _resolve(host, sources, after, new, allow_inactive=allow_inactive)
     packages = resolution.packages
-    missing = [p for p in packages if find_package(host.store, p.checksum) is None]
-    to_fetch = [p for p in missing if p.checksum not in sources.files]
+    to_fetch = _to_fetch(host, packages, sources)
     headers, keys = _headers(host, packages, to_fetch, sources)
     placements = placements_of(headers, documentation=after.options.documentation)
     going = _going(host, base, resolution, headers, placements, after, to_fetch)
@@ -106,7 +103,10 @@ def prepare(
     previous = host.lock_of(pending) if pending else Lock()
     old = host.find_base(pending) if pending else None
     files = going.files
-    fired = will_fire(host.store, base, headers, placements, triggers, after.options, gone=files)
+    options = after.options
+    fired = will_fire(
+        host.store, base, headers, placements, triggers, options, gone=files, audits=audits
+    )
     came = coming(host.store, packages, previous, headers, placements, audits)
     return Change(
         stateroot=host.stateroot,
@@ -173,6 +173,19 @@ def prepare_again(
         again=commit.checksum,
         effects=Effects(disk=Disk(checkout=checkout_size(host.store, places(host), commit.root))),
     )
+
+
+def _resolve(
+    host: Host, sources: Supply, after: Origin, new: Sequence[Request], *, allow_inactive: bool
+) -> Resolution:
+    if after.is_to_solve and not sources.is_solved:
+        host.reporter.step("Solving")
+    return sources.resolve(after, new, allow_inactive=allow_inactive)
+
+
+def _to_fetch(host: Host, packages: Sequence[Package], sources: Supply) -> list[Package]:
+    missing = [p for p in packages if find_package(host.store, p.checksum) is None]
+    return [p for p in missing if p.checksum not in sources.files]
 
 
 def previous_ids(host: Host, lock: Lock) -> dict[str, int]:

@@ -57,6 +57,13 @@ def generated_paths(package: str) -> tuple[str, ...]:
     return (f"{ids.SYSUSERS}/zz-layer-{name}.conf", tmpfiles_path(name), *presets)
 
 
+def declared_files(package: str, rewrites: Rewrites) -> tuple[str, ...]:
+    """Those of them that these declarations of a package of that name take."""
+    rows = (rewrites.sysusers, rewrites.tmpfiles, *(_presets(rewrites, s) for s in _SCOPES))
+    paths = zip(generated_paths(package), rows, strict=True)
+    return tuple(path for path, lines in paths if lines)
+
+
 def rewritten(
     store: ObjectStore, package: PackageTree, rewrites: Rewrites, copies: Copies
 ) -> PackageTree:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from layer import booting, bootplan, downloads, pipeline
+from layer import booting, bootplan, downloads, pipeline, plans
 from layer.change import Change
 from layer.errors import InvalidInput, PackageRefused
 from layer.feasibility import check_room_to_boot
@@ -59,6 +59,7 @@ def apply(host: Host, change: Change) -> Deployment:
     for path in files:
         path.unlink(missing_ok=True)
     downloads.settle(host, change)
+    plans.settle(host, deployed.checksum)
     trust(host.sysroot.var(host.stateroot), change.keys)
     record_change(host, change, deployed)
     host.reporter.deployed(deployed.checksum)

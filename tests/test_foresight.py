@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from layer.foresight import firings, placements_of
+from layer.foresight import audits_of, firings, placements_of, will_fire
 from layer.model import Commit, FileAttributes, TreeDiff
 from layer.rpmfile.header import read_header
 from layer.running import jobs_in
@@ -14,7 +14,7 @@ from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree
 from layer.trigger_set import packaged_triggers
 from layer.triggers.match import fires
-from testdata.distro.rpmspec import FileSpec, RpmSpec
+from testdata.distro.rpmspec import FileSpec, RpmSpec, Scriptlet
 from testdata.distro.rpmwriter import write_rpm
 
 PAGE = "usr/share/man/man1/x.1"
@@ -69,3 +69,20 @@ def test_a_trigger_whose_condition_fails_is_not_foretold(
     difference = TreeDiff(added=brought, changed=(), removed=gone)
     ran = [t.name for t in triggers if jobs_in(store, after.root, t, fires(t, difference))]
     assert tuple(ran) == fired
+
+
+def test_what_is_declared_for_scriptlets_fires_triggers(store: OstreeStore, tmp_path: Path) -> None:
+    triggers = [t for t in packaged_triggers() if t.name in ("sysusers", "tmpfiles", "preset")]
+    before = commit_of(store, "usr/bin/systemd-sysusers", "usr/bin/systemd-tmpfiles")
+    script = Scriptlet("post", "mkdir -p /var/lib/new\nuseradd -r new\n")
+    spec = RpmSpec("new", files=(FileSpec("/usr/bin/new"),), scriptlets=(script,))
+    headers = [read_header(write_rpm(spec, tmp_path))]
+    placements = placements_of(headers, documentation=True)
+    audits = audits_of(headers, triggers)
+    fired = {
+        is_asked: will_fire(
+            store, before, headers, placements, triggers, audits=audits if is_asked else ()
+        )
+        for is_asked in (False, True)
+    }
+    assert fired == {False: (), True: ("sysusers", "tmpfiles")}

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from layer.presets import decide, parse_presets
+from layer.rpmfile.capabilities import format_capabilities, parse_capabilities
 from testdata.distro.tiny import FileSpec, RpmSpec, tiny_rpm
 from tests.cli import do
 from tests.test_architecture import ROOT
@@ -216,6 +217,19 @@ def test_accounts_that_only_the_payload_tells_have_no_number(machine: Machine) -
             fields = line.split(":")
             made[kind, fields[0]] = int(fields[2])
     assert foreseen == {key: number for key, number in made.items() if key[1] != "root"}
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("cap_net_raw+ep", "cap_net_raw=ep"),
+        ("cap_net_admin,cap_net_bind_service=ep", "cap_net_bind_service,cap_net_admin=ep"),
+        ("cap_kill=ei cap_chown+p cap_chown+ei cap_kill+p", "cap_chown,cap_kill=eip"),
+        ("cap_net_raw=p", "cap_net_raw=p"),
+    ],
+)
+def test_capabilities_are_shown_as_getcap_prints_them(written: str, printed: str) -> None:
+    assert format_capabilities(parse_capabilities(written)) == printed
 
 
 def test_a_preset_file_is_read_in_order_and_without_comments() -> None:

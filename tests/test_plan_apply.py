@@ -94,6 +94,9 @@ def test_a_plan_is_kept_from_cleanup_until_it_cannot_be_applied(
     do(machine, "cleanup", "-b")
     apply(machine, file, "-y")
     assert machine.layered() == ["apple", "libseed"]
+    assert machine.host().store.refs("layer/plan") == {}
+    plan(machine, file, "install", "suid")
+    machine.uninstall("apple")
     do(machine, "cleanup", "-b")
     assert machine.host().store.refs("layer/plan") == {}
     plan(machine, file, "install", "web")

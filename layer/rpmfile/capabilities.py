@@ -55,6 +55,19 @@ def parse_capabilities(text: str) -> bytes:
     )
 
 
+def format_capabilities(value: bytes) -> str:
+    """What getcap prints for such a value: `cap_net_bind_service,cap_net_raw=ep`."""
+    head, *low_and_high = struct.unpack("<5I", value)
+    permitted = low_and_high[0] | low_and_high[2] << 32
+    inheritable = low_and_high[1] | low_and_high[3] << 32
+    groups: dict[str, list[str]] = {}
+    for name, bit in _BITS.items():
+        flags = f"{'i' if inheritable & bit else ''}{'p' if permitted & bit else ''}"
+        if flags:
+            groups.setdefault(f"{'e' if head & _EFFECTIVE else ''}{flags}", []).append(name)
+    return " ".join(f"{','.join(names)}={flags}" for flags, names in groups.items())
+
+
 def _bits(names: str, text: str) -> int:
     if names in ("", "all"):
         return _ALL
