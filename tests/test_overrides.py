@@ -42,13 +42,25 @@ def base_editor(version: str = "1") -> RpmSpec:
     )
 
 
+def pair(arch: str, version: str = "1", shared: str = "") -> RpmSpec:
+    """A library for two architectures, with a file that both have."""
+    doc = FileSpec("/usr/share/doc/pair", (shared or "same").encode())
+    folder = "lib64" if arch == "x86_64" else "lib"
+    return tiny_rpm("pair", f"/usr/{folder}/pair.so", doc, version=version, arch=arch)
+
+
 BASE = (
     base_editor(),
+    pair("x86_64"),
+    pair("i686"),
     tiny_rpm("plugin", "/usr/bin/plugin", requires=("editor",), arch="x86_64"),
     tiny_rpm("theme", "/usr/bin/theme", requires=("plugin",), arch="x86_64"),
     tiny_rpm("pager", "/usr/bin/pager", FileSpec("/usr/share/both", b"b"), arch="x86_64"),
 )
 FILES = (
+    pair("x86_64", "2"),
+    pair("i686", "2"),
+    pair("x86_64", "3", "another"),
     editor("2", "/usr/share/editor/only-2"),
     editor("0", "/usr/share/editor/only-0"),
     editor("3", requires=("libseed",)),
@@ -167,6 +179,29 @@ def test_replacing_by_a_file_and_back(box: Machine) -> None:
     run(box, "override", "reset", "-y", "editor", repositories=False)
     assert box.pending().checksum == before.checksum
     assert "replace-local" not in origin_of(box)
+
+
+def test_one_of_two_architectures_is_replaced_alone(box: Machine) -> None:
+    before = box.pending()
+    run(box, "override", "replace", "-y", file(box, "pair-2-1.x86_64"), repositories=False)
+    assert {"pair-2-1.x86_64", "pair-1-1.i686"} <= set(rpm(box, "-qa").splitlines())
+    tree = box.pending().path
+    assert (tree / "usr/lib64/pair.so").read_text() == "pair 2\n"
+    assert (tree / "usr/lib/pair.so").read_text() == "pair 1\n"
+    assert rpm(box, "-V", "--nomtime", "pair") == ""
+    run(box, "override", "replace", "-y", file(box, "pair-2-1.i686"), repositories=False)
+    assert rpm(box, "-q", "pair").splitlines() == ["pair-2-1.i686", "pair-2-1.x86_64"]
+    run(box, "override", "reset", "-y", "pair", repositories=False)
+    assert box.pending().checksum == before.checksum
+
+
+def test_what_two_architectures_share_stays_the_same_as_with_rpm(box: Machine) -> None:
+    error = fault(box, "override", "replace", "-y", file(box, "pair-3-1.x86_64"))
+    what = "pair-1-1.i686 and pair-3-1.x86_64: different content, mode or owner"
+    assert error[:2] == [
+        "error: these paths have two owners:",
+        f"  /usr/share/doc/pair: {what}",
+    ]
 
 
 def test_what_the_base_has_again_is_left_behind_by_nobody(box: Machine) -> None:

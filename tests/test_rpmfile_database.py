@@ -82,6 +82,19 @@ def test_packages_are_added_to_what_was_there(tmp_path: Path, blobs: list[bytes]
     assert read_database(derived) == (nevra("ape"), nevra("foreign", "aarch64"), nevra("zebra"))
 
 
+def test_one_name_in_two_architectures_is_two_packages(tmp_path: Path) -> None:
+    wide, narrow = (
+        read_header(write_rpm(RpmSpec("lib", "1", arch=arch), tmp_path)).blob
+        for arch in ("x86_64", "i686")
+    )
+    both = (nevra("lib", "i686"), nevra("lib", "x86_64"))
+    assert read_database(written(tmp_path, "at-once", [wide, narrow])) == both
+    base = written(tmp_path, "base", [wide])
+    assert read_database(written(tmp_path, "one-by-one", [narrow], base)) == both
+    with pytest.raises(StoreError):
+        written(tmp_path, "twice", [wide], base)
+
+
 def test_database_is_one_file_that_rpm_reads_where_it_cannot_write(
     tmp_path: Path, blobs: list[bytes]
 ) -> None:
@@ -108,7 +121,7 @@ def test_bytes_depend_on_nothing_but_the_arguments(tmp_path: Path, blobs: list[b
     home = tmp_path / "home"
     home.mkdir()
     (home / ".rpmmacros").write_text(
-        "%_dbpath /nowhere\n%_db_backend bdb\n%_transaction_color 3\n%_netsharedpath /usr\n"
+        "%_dbpath /nowhere\n%_db_backend bdb\n%_transaction_color 0\n%_netsharedpath /usr\n"
         "%_excludedocs 1\n%_install_langs de\n%_rpmlock_path /nowhere/lock\n"
         "%_pkgverify_level all\n%_pkgverify_flags 0x7fffffff\n%_prefer_color 1\n"
     )

@@ -13,7 +13,7 @@ from layer.overrides import Offered, Overrides
 from layer.solver.resolve import resolve
 from testdata.distro.rpmspec import RpmSpec
 from testdata.distro.tiny import tiny_rpm
-from tests.solving import installed, offered
+from tests.solving import added, installed, offered
 
 Base = Callable[..., BaseState]
 
@@ -23,7 +23,8 @@ def base(tmp_path: Path) -> Base:
     """A base of packages."""
 
     def make(*specs: RpmSpec) -> BaseState:
-        return BaseState(installed(tmp_path, *specs))
+        count = sum(1 for _ in tmp_path.glob("base-*"))
+        return BaseState(installed(tmp_path / f"base-{count}", *specs))
 
     return make
 
@@ -135,3 +136,41 @@ def test_overrides_that_do_nothing_say_why(base: Base, offer: Offer) -> None:
         "replace b: the base has no such package",
     )
     assert (found.gone, found.selections) == ((), ())
+
+
+BOTH = (rpm("a"), rpm("a", arch="i686"))
+
+
+def test_one_architecture_of_two_is_replaced_and_the_other_stays(base: Base, offer: Offer) -> None:
+    found = overridden(base(*BOTH), [offer(rpm("a", "2"))], offered=(Offered("", "a"),))
+    assert found.replaced == ((nevra("a-1-1"), nevra("a-2-1")),)
+    assert added(found) == ["a-2-1.x86_64"]
+
+
+def test_the_second_architecture_can_be_replaced_alone(base: Base, offer: Offer) -> None:
+    found = overridden(
+        base(*BOTH), [offer(rpm("a", "2", arch="i686"))], offered=(Offered("", "a"),)
+    )
+    assert found.replaced == ((nevra("a-1-1", "i686"), nevra("a-2-1", "i686")),)
+    assert added(found) == ["a-2-1.i686"]
+
+
+def test_each_architecture_gives_way_to_its_own(base: Base, offer: Offer) -> None:
+    newer = [rpm("a", "2"), rpm("a", "3", arch="i686")]
+    found = overridden(base(*BOTH), [offer(*newer)], offered=(Offered("", "a"),))
+    assert found.replaced == (
+        (nevra("a-1-1", "i686"), nevra("a-3-1", "i686")),
+        (nevra("a-1-1"), nevra("a-2-1")),
+    )
+    half_there = base(rpm("a", "2"), rpm("a", arch="i686"))
+    found = overridden(half_there, [offer(*newer, name="s")], offered=(Offered("", "a"),))
+    assert found.replaced == ((nevra("a-1-1", "i686"), nevra("a-3-1", "i686")),)
+    assert found.inactive_overrides == ()
+
+
+def test_a_package_without_architecture_takes_the_places_of_both(base: Base, offer: Offer) -> None:
+    found = overridden(
+        base(*BOTH), [offer(rpm("a", "2", arch="noarch"))], offered=(Offered("", "a"),)
+    )
+    assert [str(old) for old, _ in found.replaced] == ["a-1-1.i686", "a-1-1.x86_64"]
+    assert added(found) == ["a-2-1.noarch"]

@@ -241,11 +241,15 @@ def make_world(path: Path, *more: RpmSpec) -> Iterator[World]:
     tiny_repository(path / "packages", *packages)
     (path / "repos").mkdir()
     write_repo_file(path / "repos", "tiny", f"file://{path}/packages")
-    names = "".join(f', "{spec.name}"' for spec in more)
+    names = "".join(f', "{_asked_for(spec)}"' for spec in more)
     (path / "tree.toml").write_text(TREEFILE.replace('"tiny-libc"', f'"tiny-libc"{names}'))
     composed = compose(path)
     with served(path / "served") as url:
         yield World(path, url, composed)
+
+
+def _asked_for(spec: RpmSpec) -> str:
+    return spec.name if spec.arch in ("x86_64", "noarch") else f"{spec.name}.{spec.arch}"
 
 
 def compose(path: Path) -> Composed:

@@ -27,12 +27,13 @@ DATABASE_FILE = "rpmdb.sqlite"
 _WAL = f"{DATABASE_FILE}-wal"
 _ASIDE = (".rpm.lock", f"{DATABASE_FILE}-shm", _WAL)
 _KEY = "gpg-pubkey"  # rpm keeps imported keys as packages
+_COLORS = 3  # 32 and 64 bits, as wherever a machine can have both
 
 # What the machine's configuration may say and must not.
 _MACROS = {
     "_db_backend": "sqlite",
     "_rpmlock_path": "%{_dbpath}/.rpm.lock",
-    "_transaction_color": "0",  # else it depends on the host's architecture
+    "_transaction_color": str(_COLORS),  # else it depends on the host's architecture
     "_install_langs": "all",  # these three put states other than "normal" beside files
     "_netsharedpath": "%{nil}",
     "_excludedocs": "0",
@@ -276,7 +277,9 @@ def _transaction() -> Any:
     transaction.setVfyLevel(0)
     transaction.setFlags(_FLAGS)
     transaction.setProbFilter(_IGNORED_PROBLEMS)
-    transaction.setColor(0)
+    # One name in two architectures is two packages, in one transaction and over what is there;
+    # without colours rpm takes the second for the first come twice.
+    transaction.setColor(_COLORS)
     return transaction
 
 

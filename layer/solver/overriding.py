@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import solv
@@ -78,12 +78,10 @@ def override(offer: Offer, overrides: Overrides) -> Overridden:
             inactive.append(f"remove {name}: the base has no such package")
     places = []
     for request in overrides.requests:
-        wish = Wish(request, tuple(_replacements(offer, request)))
-        old, why = _place(offer, wish)
+        found_places, why = _places(offer, request, _replacements(offer, request))
+        places += found_places
         if why:
             inactive.append(f"replace {request.label}: {why}")
-        else:
-            places.append((wish, old))
     found = Overridden(tuple(removed), tuple(places), tuple(forbidden), tuple(sorted(inactive)))
     offer.gone = found.gone
     return found
@@ -147,6 +145,7 @@ def _replacements(offer: Offer, request: Request) -> list[solv.XSolvable]:
     else:
         repository = request.text.removeprefix("repo=").partition(",")[0]
         is_any = repository == request.text
+        _accept_arches_of_base(offer, request.label)
         found = [
             each
             for each in offer.named(request.label)
@@ -163,19 +162,34 @@ def _replacements(offer: Offer, request: Request) -> list[solv.XSolvable]:
     return found
 
 
-def _place(offer: Offer, wish: Wish) -> tuple[tuple[solv.XSolvable, ...], str]:
-    """The packages of the base whose place a wish takes, or why there are none."""
-    name = wish.candidates[0].name
-    present = [each for each in offer.named(name) if each.isinstalled()]
-    arches = {each.arch for each in wish.candidates}
-    same = [each for each in present if each.arch in arches]
+def _accept_arches_of_base(offer: Offer, name: str) -> None:
+    """Lets packages for a second architecture be had where the base has this one for it, too."""
+    if len({each.arch for each in offer.named(name) if each.isinstalled()}) > 1:
+        offer.accept_other_arches()
+
+
+def _places(
+    offer: Offer, request: Request, candidates: Sequence[solv.XSolvable]
+) -> tuple[list[tuple[Wish, tuple[solv.XSolvable, ...]]], str]:
+    """Packages of the base with what takes their places, or why there are none.
+
+    Where the base has a package for several architectures, each gives way to its own: what no
+    candidate is of stays as it is, as with rpm.
+    """
+    present = [each for each in offer.named(candidates[0].name) if each.isinstalled()]
     if not present:
-        return (), "the base has no such package"
-    newest = max(wish.candidates, key=_by_version)
-    old = same or present
-    if any(each.arch == newest.arch and each.evrcmp(newest) == 0 for each in old):
-        return (), "the base has the same version"
-    return tuple(old), ""
+        return [], "the base has no such package"
+    both = {each.arch for each in present} & {each.arch for each in candidates}
+    groups = [(arch,) for arch in sorted(both)] if len(both) > 1 else [tuple(both)]
+    places = []
+    for arches in groups:
+        # None in common: a package can become noarch, or cease to be.
+        old = tuple(each for each in present if not arches or each.arch in arches)
+        new = tuple(each for each in candidates if len(groups) == 1 or each.arch in arches)
+        newest = max(new, key=_by_version)
+        if not any(each.arch == newest.arch and each.evrcmp(newest) == 0 for each in old):
+            places.append((Wish(request, new), old))
+    return places, "" if places else "the base has the same version"
 
 
 class _by_version:  # noqa: N801  # a key for max()
@@ -193,10 +207,16 @@ def check_architecture(offer: Offer, requests: Iterable[Request]) -> None:
     kinds = (RequestKind.FILE, RequestKind.REPLACEMENT)
     wanted = {r.text.partition(":")[0] for r in requests if r.kind in kinds}
     files = [offer.pool.solvables[id_] for id_, sum_ in offer.locked.items() if sum_ in wanted]
+    if any(_is_unfit(offer, each) for each in files):
+        offer.accept_other_arches()  # who names a file of i686 means it
     lines = {
         f"{each} is of another architecture than the base, {offer.arch}"
         for each in files
-        if each.arch in SOURCE_ARCHES or each.id not in {one.id for one in offer.named(each.name)}
+        if _is_unfit(offer, each)
     }
     if lines:
         raise InvalidInput("\n".join(sorted(lines)), "take the package for this architecture")
+
+
+def _is_unfit(offer: Offer, file: solv.XSolvable) -> bool:
+    return file.arch in SOURCE_ARCHES or file.id not in {one.id for one in offer.named(file.name)}
