@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from layer.audit.base_triggers import audit_in_base, either, runs_for
-from layer.audit.judge import coverage
 from layer.audit.verdict import Audit
 from layer.foresight import audits_of
 from layer.model import Nevra, PackageHeader, Scriptlet, Tree
@@ -32,6 +30,10 @@ def audits_of_base(
     waiting = _waiting(store, tree, headers, without)
     if not waiting:
         return ()
+    # Loaded here as it takes long, and few bases have any that run.
+    from layer.audit.base_triggers import audit_in_base, either, runs_for
+    from layer.audit.judge import coverage
+
     in_force = triggers()
     covers = {header.nevra: coverage(header, in_force) for header in headers}
     audits = []
@@ -64,6 +66,10 @@ def _waiting(
     with open_packages(store, tree) as stored:
         paths = (file.path for header in headers for file in header.files)
         found = stored.waiting(names, paths) if stored else ()
+    if not found:
+        return []
+    from layer.audit.base_triggers import runs_for
+
     return [
         (nevra, due)
         for nevra, scriptlets in sorted(found, key=lambda pair: pair[0])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePath
 
 from layer import initramfs
-from layer.audit.judge import audit_package, coverage
+from layer.audit.package import audit_of
 from layer.audit.verdict import Audit
 from layer.documentation import placed_without_documentation
 from layer.errors import PackageRefused
@@ -128,7 +128,7 @@ def bringing(headers: Sequence[PackageHeader], placements: Sequence[Placement]) 
 
 def audits_of(headers: Sequence[PackageHeader], triggers: Sequence[Trigger]) -> tuple[Audit, ...]:
     """What becomes of each package's scriptlets where these triggers run."""
-    return tuple(audit_package(header, coverage(header, triggers)) for header in headers)
+    return tuple(audit_of(header, triggers) for header in headers)
 
 
 def unmade_links(

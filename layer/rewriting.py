@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from layer import alternatives, ids, tmpfiles
-from layer.audit.judge import audit_package
+from layer.audit.package import audit_of
 from layer.audit.verdict import Alternative, Mode, Rewrites, Settings
 from layer.copies import Copies
 from layer.importer import read_package_header
@@ -47,7 +47,7 @@ class Linked:
 
 def read_rewrites(store: ObjectStore, packages: Sequence[PackageTree]) -> tuple[Rewrites, ...]:
     """What the scriptlets of each package declare."""
-    return tuple(audit_package(read_package_header(store, p), ()).rewrites for p in packages)
+    return tuple(audit_of(read_package_header(store, p)).rewrites for p in packages)
 
 
 def generated_paths(package: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from layer import ids
-from layer.audit.judge import audit_package
+from layer.audit.package import audit_of
 from layer.audit.verdict import Alternative
 from layer.essentials import refuse_essential
 from layer.layout import HEADERS, place, tmpfiles_path
@@ -112,7 +112,7 @@ def trim(store: ObjectStore, base: Tree, packages: Sequence[Nevra], scratch: Pat
         listed = {p.path for h in headers for p in place(h).files if stat.S_ISDIR(p.source.mode)}
         folders = {*(p for f in files for p in _parents(f)), *listed}
         _remove_empty(store, editor, stored, folders, frozenset(packages))
-    offers = [o for h in headers for o in audit_package(h, ()).rewrites.alternatives]
+    offers = [o for h in headers for o in audit_of(h).rewrites.alternatives]
     written = _write_database(store, editor, base, packages, scratch)
     return Trimmed(editor.write(), frozenset(files), tuple(sorted(folders)), tuple(offers), written)
 
