@@ -22,7 +22,7 @@ EXIT_USAGE = 2
 _RARE = {
     *("audit", "trigger", "compose", "init", "remote", "group"),  # for who makes a system
     *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
-    *("initramfs", "initramfs-etc", "kargs", "refresh-md"),
+    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
 }
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}

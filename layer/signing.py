@@ -40,7 +40,7 @@ class Fetching:
 
 def fetch_checked(repository: Repository, fetching: Fetching) -> RepositoryMetadata:
     """The metadata of a repository, signed where it wants that; see `fetch_metadata`."""
-    keys = _keys_of(repository, fetching) if repository.checks_metadata else ()
+    keys = keys_of(repository, fetching) if repository.checks_metadata else ()
     return fetch_metadata(
         repository,
         fetching.cache,
@@ -69,7 +69,7 @@ def check_packages(
     for repository in repositories:
         ours = [p for p in packages if p.repository == repository.id]
         if repository.checks_packages and ours:
-            named = _keys_of(repository, fetching)
+            named = keys_of(repository, fetching)
             keys.update({key.fingerprint: key for key in named})
             faults += _check(store, ours, fetched, named)
     if faults:
@@ -130,7 +130,7 @@ def _check(
     return faults
 
 
-def _keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ...]:
+def keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ...]:
     """The keys that a repository names; RepositoryError where one cannot be had or used."""
     where = repository.source or "its .repo file"
     if not repository.keys:

@@ -76,6 +76,7 @@ ROWS = {
         "sections",
         "setting_values",
         "repository_choice",
+        "repository_facts",
     ),
     "hands": ("solver", "rpmfile", "repos", "fetch", "sandbox", "store", "openpgp"),
     "work": (
@@ -144,6 +145,7 @@ ROWS = {
         "compose",
         "querying",
         "answering",
+        "repository_asking",
         "reasoning",
         "auditing",
         "verifying",

@@ -291,7 +291,13 @@ def completions(machine: Machine, line: str) -> list[str]:
 
 
 def test_the_shell_completes_verbs_options_and_requests(machine_kept: Machine) -> None:
-    assert completions(machine_kept, "layer re") == ["rebase", "refresh-md", "remote", "reset"]
+    assert completions(machine_kept, "layer re") == [
+        "rebase",
+        "refresh-md",
+        "remote",
+        "repo",
+        "reset",
+    ]
     assert completions(machine_kept, "layer install --al") == ["--allow-inactive"]
     assert completions(machine_kept, "layer uninstall a") == ["apple"]
     assert completions(machine_kept, f"layer uninstall --sysroot {machine_kept.path} a") == [

@@ -143,7 +143,7 @@ def examples() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("_name", "line"), examples())
 def test_an_example_is_accepted_by_the_program(_name: str, line: str) -> None:
     words = shlex.split(line.partition(" | ")[0])[1:]
-    depth = 2 if words[0] in {"compose", "db", "group", "lock", "remote", "trigger"} else 1
+    depth = 2 if words[0] in {"compose", "db", "group", "lock", "remote", "repo", "trigger"} else 1
     # Options are parsed, and unknown ones refused, before help is shown.
     done = CliRunner().invoke(cli, [*words[:depth], "--help", *words[depth:]])
     assert (done.exit_code, done.output[:6]) == (0, "Usage:")
@@ -197,7 +197,7 @@ def complete(words: str, **env: str) -> list[str]:
 
 def test_verbs_are_completed() -> None:
     assert complete("layer ins") == ["install"]
-    assert complete("layer re") == ["rebase", "refresh-md", "remote", "reset"]
+    assert complete("layer re") == ["rebase", "refresh-md", "remote", "repo", "reset"]
 
 
 def test_options_are_completed() -> None:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable
 
 from layer.errors import InvalidInput
+from layer.fetch.markup import CODECS
 from layer.fetch.transfer import broken
 from layer.groups import Catalogue, merged, parse_groups
 from layer.model import RepositoryMetadata
 from layer.rpmfile.stream import decompressed
 
 _LARGEST = 16 << 20  # bytes, unpacked; Fedora's has 2 MB
-_CODECS = {".xml": "none", ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 
 def read_groups(metadata: Iterable[RepositoryMetadata]) -> Catalogue:
@@ -27,7 +27,7 @@ def _read(metadata: RepositoryMetadata) -> Catalogue:
     assert path is not None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with decompressed(descriptor, _CODECS[path.suffix]) as read:
+        with decompressed(descriptor, CODECS[path.suffix]) as read:
             content = read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise InvalidInput(f"holds more than {_LARGEST >> 20} MB")

@@ -23,7 +23,7 @@ _LARGEST = 4 << 30  # bytes, unpacked
 _UNSUSPICIOUS = 64 << 20  # bytes, unpacked; below it does not matter how well they were packed
 _DEEPEST = 100  # elements in each other; there are five
 _BEST_RATIO = 200  # XML packs to a twentieth, or a fiftieth
-_CODECS = {".xml": "none", ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+CODECS = {".xml": "none", ".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 # A comment, unparsed text or an instruction to the reader, as one whole.
 _ASIDE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
@@ -41,7 +41,7 @@ def check_markup(path: Path) -> None:
     total, look = 0, _Look()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with decompressed(descriptor, _CODECS[path.suffix]) as read:
+        with decompressed(descriptor, CODECS[path.suffix]) as read:
             while chunk := read(_CHUNK):
                 total += len(chunk)
                 if total > limit:
