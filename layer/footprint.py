@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -12,12 +13,14 @@ from layer.effects import Disk
 from layer.impact import Coming
 from layer.labelling import has_policy
 from layer.layout import HEADERS
-from layer.lock import read_record
+from layer.lock import read_record as read_lock_record
 from layer.model import Commit, Tree
+from layer.records import read_record, write_record
 from layer.rpmdb import DATABASE_FILE, database_path
 from layer.store.contract import ObjectStore
 from layer.store.trees import directories_of, files_of, lookup
 
+_SCHEMA = 1
 _CHECKSUMS = (33, 66)  # bytes of a file and of a directory in a directory object, beside the name
 _ENTRY = 80  # bytes of an object's name in its directory
 _SMALL = 2  # files of one block beside a commit: the commit itself, and the ref that keeps it
@@ -38,6 +41,7 @@ class Places:
     deployment: Path | None
     boot: Path
     entries: int = 0  # of the boot loader
+    known: Path | None = None  # a record of what the checkout takes, which may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,23 @@ def checkout_size(store: ObjectStore, places: Places, tree: Tree) -> int:
     """
     if places.deployment is None:
         return _size_of_first(store, tree, places.repository)
-    total = sum(_directories(places.deployment / "usr"))
+    total = _size_of_usr(places.deployment / "usr", tree, places.known)
     for folder, _, files in os.walk(places.deployment / "etc"):
         total += _blocks(Path(folder))
         total += sum(_blocks(Path(folder, name)) for name in files)
     return total + 2 * _blocks(places.deployment)
+
+
+def _size_of_usr(path: Path, tree: Tree, known: Path | None) -> int:
+    """Bytes of the directories; counted once for a tree, as they are as many as the base has."""
+    match read_record(known, _SCHEMA) if known else None:
+        case {"tree": tree.contents, "bytes": int(size)}:
+            return size
+    size = sum(_directories(path))
+    if known:
+        with suppress(OSError):  # then it is counted again
+            write_record(known, _SCHEMA, {"tree": tree.contents, "bytes": size})
+    return size
 
 
 def _size_of_first(store: ObjectStore, tree: Tree, repository: Path) -> int:
@@ -232,7 +248,7 @@ def _written(
     """What these triggers wrote last, with sizes: about as much as they will write."""
     if "layer.schema" not in before.metadata:
         return
-    for path, writer in read_record(before).written:
+    for path, writer in read_lock_record(before).written:
         if writer in triggers:
             yield path, _size_of(store, before.root, path)
 

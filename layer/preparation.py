@@ -206,6 +206,7 @@ def places(host: Host) -> Places:
         deployment=pending.path if pending else None,
         boot=host.sysroot.path / "boot",
         entries=len(host.sysroot.deployments()),
+        known=host.cache / "checkout.json",
     )
 
 
