@@ -21,12 +21,14 @@ class Blocker:
     """Requests that cannot be layered together, and why; each of them is needed for that.
 
     `requests` are sorted; one alone can be layered in no company. `remedy` is what the
-    reason's own error advises.
+    reason's own error advises. `facts` are the steps that lead to it, each a sentence, where the
+    solver knows them.
     """
 
     requests: Requests
     reason: str
     remedy: str = ""
+    facts: tuple[str, ...] = ()
 
 
 class Blocked(Unsolvable):
@@ -61,7 +63,8 @@ def find_blockers(
         error = why_not(core)
         if error is None:
             raise AssertionError("what did not fit fits")
-        found.append(Blocker(core, error.message, error.hint or ""))
+        facts = error.facts if isinstance(error, Unsolvable) else ()
+        found.append(Blocker(core, error.message, error.hint or "", facts))
 
 
 def fewest(blockers: Iterable[Blocker]) -> Requests:

@@ -6,14 +6,34 @@ bug and shows a traceback. `layer.__main__` alone prints and exits.
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A command line in place of one that failed, which was tried, and what is different in it."""
+
+    command: tuple[str, ...]
+    effect: str
+
+    def __str__(self) -> str:
+        return f"{shlex.join(self.command)}  # {self.effect}"
+
 
 class LayerError(Exception):
-    """A failure that names the thing and the fact (`message`) and the next step (`hint`)."""
+    """A failure that names the thing and the fact (`message`) and the next step (`hint`).
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    `suggestions` are next steps that were tried.
+    """
+
+    def __init__(
+        self, message: str, hint: str | None = None, *, suggestions: tuple[Suggestion, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.suggestions = suggestions
 
 
 class InvalidInput(LayerError):
@@ -33,7 +53,21 @@ class Conflict(LayerError):
 
 
 class Unsolvable(LayerError):
-    """No set of packages satisfies the requests on this base."""
+    """No set of packages satisfies the requests on this base.
+
+    `facts` are the steps that lead to the message's reasons, each a sentence.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str | None = None,
+        *,
+        facts: tuple[str, ...] = (),
+        suggestions: tuple[Suggestion, ...] = (),
+    ) -> None:
+        super().__init__(message, hint, suggestions=suggestions)
+        self.facts = facts
 
 
 class RepositoryError(LayerError):

@@ -77,6 +77,7 @@ class Sources:
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
             loader=self.loader,
+            preference=self.preference,
             overrides=origin.overrides,
             files=origin.files,
         )

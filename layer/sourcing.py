@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from layer.blockers import Blocked
 from layer.change import Change
 from layer.errors import InvalidInput, NotFound, RepositoryError, Unsolvable
 from layer.fetch.urls import fetch_url
@@ -16,6 +18,7 @@ from layer.model import Commit, LockedPackage, Request, RequestKind
 from layer.origin import Origin, with_requests
 from layer.preparation import prepare
 from layer.sources import Sources, open_sources
+from layer.unsolved import Unsolved
 
 
 def split_words(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -106,17 +109,19 @@ def prepare_words(
     with open_sources(
         host, base, lock, needs_repositories=True, kept=origin.files, files=paths_of(files)
     ) as sources:
-        new = sources.classify(names)
-        return _prepared(
-            host,
-            with_requests(origin, new),
-            base,
-            sources,
-            new=(*asked, *new),
-            allow_inactive=allow_inactive,
-            kernel_arguments=kernel_arguments,
-            skip_broken=skip_broken,
-        )
+        new = (*asked, *sources.classify(names))
+        after = with_requests(origin, new[len(asked) :])
+        with _explaining(sources, after, new):
+            return _prepared(
+                host,
+                after,
+                base,
+                sources,
+                new=new,
+                allow_inactive=allow_inactive,
+                kernel_arguments=kernel_arguments,
+                skip_broken=skip_broken,
+            )
 
 
 def prepare_frugally(
@@ -139,14 +144,17 @@ def prepare_frugally(
     for needs_repositories in (False, True) if host.repositories(base) else (False,):
         is_last = needs_repositories or not host.repositories(base)
         try:
-            with open_sources(
-                host,
-                base,
-                lock,
-                needs_repositories=needs_repositories,
-                kept=after.files,
-                files=paths_of(files),
-            ) as sources:
+            with (
+                open_sources(
+                    host,
+                    base,
+                    lock,
+                    needs_repositories=needs_repositories,
+                    kept=after.files,
+                    files=paths_of(files),
+                ) as sources,
+                _explaining(sources, after, new) if is_last else nullcontext(),
+            ):
                 return _prepared(
                     host,
                     after,
@@ -168,6 +176,20 @@ def prepare_frugally(
                 f"{error.message}\nand without it: {lacking.message}", error.hint
             ) from error
     raise AssertionError("the second time is the last")
+
+
+@contextmanager
+def _explaining(sources: Sources, after: Origin, new: Sequence[Request]) -> Iterator[None]:
+    """Says of what cannot be solved the smallest sets of requests, and why each cannot be."""
+    try:
+        yield
+    except Blocked:
+        raise  # says so already
+    except Unsolvable as error:
+        blockers = sources.blockers(after)
+        if not blockers:
+            raise
+        raise Unsolved(blockers, new, error.hint) from error
 
 
 def _prepared(

@@ -45,6 +45,7 @@ ROWS = {
         "plan_file",
         "bootplan",
         "blockers",
+        "unsolved",
         "treefile",
         "triggers",
         "status",

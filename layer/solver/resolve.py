@@ -24,7 +24,7 @@ from layer.overrides import NO_OVERRIDES, Overrides
 from layer.solver.loading import Loader
 from layer.solver.overriding import Overridden, Wish, check_architecture, dependents, override
 from layer.solver.pool import Offer, nevra, package
-from layer.solver.problems import explain
+from layer.solver.problems import explain, held
 from layer.solver.requests import (
     candidates,
     classify_word,
@@ -116,17 +116,26 @@ def blockers(
     *,
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
+    preference: Preference = _NO_PREFERENCE,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
     loader: Loader | None = None,
 ) -> tuple[Blocker, ...]:
-    """Which of the requests `resolve` cannot fulfil beside the others, and why; () where it can."""
+    """Which of the requests `resolve` cannot fulfil beside the others, and why.
+
+    () where it can, and where overrides alone are what cannot be.
+    """
     refuse_unsupported(wanted)
-    options = _Options(tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))))
-    known_files = {*lock, *files}
-    offer = (loader or Loader()).load(
-        base, metadata, known_files, locked_headers or {}, with_filelists=True
+    options = _Options(
+        tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))), preference=preference
     )
+    known_files, loader = {*lock, *files}, loader or Loader()
+    for with_filelists in (False, True):
+        offer = loader.load(
+            base, metadata, known_files, locked_headers or {}, with_filelists=with_filelists
+        )
+        if offer.missing_files is None and not any(map(needs_filelists, options.wanted)):
+            break  # filelists would tell nothing more
     overridden = override(offer, overrides)
     places = [wish for wish, _ in overridden.places]
     wishes = {wish.request: wish for wish in _wishes(offer, options.wanted)}
@@ -139,9 +148,22 @@ def blockers(
         _, problems = _solve(offer, active, options, overridden)
         return _unsolvable(offer, active, options, overridden) if problems else None
 
+    if why_not(()) is not None:
+        return ()
     found = find_blockers(options.wanted, why_not, known)
     # What the solver advises is for one who asks for something new.
-    return tuple(replace(blocker, remedy="") for blocker in found)
+    return tuple(
+        replace(blocker, remedy="", facts=(*_meant(wishes, blocker), *blocker.facts))
+        for blocker in found
+    )
+
+
+def _meant(wishes: Mapping[Request, Wish], blocker: Blocker) -> Iterable[str]:
+    """Which packages a blocker's requests mean that do not name them."""
+    for request in blocker.requests:
+        if blocker.facts and request.kind in (RequestKind.PROVIDE, RequestKind.PATH):
+            owners = sorted({str(each) for each in wishes[request].candidates})
+            yield f"{request.label} is asked for, {held(owners)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +221,7 @@ def _unsolvable(
         modest = replace(options, preference=replace(options.preference, is_best=False))
         _solver, problems = _solve(offer, active, modest, overridden)
         if not problems:
-            return Unsolvable(error.message, _NOT_BEST_HINT)
+            return Unsolvable(error.message, _NOT_BEST_HINT, facts=error.facts)
     return error
 
 
