@@ -93,13 +93,13 @@ def main(arguments: list[str] | None = None) -> None:
         status = cli.main(arguments, prog_name="layer", standalone_mode=False, obj=speaking)
     except click.ClickException as error:
         if isinstance(speaking.voice, JsonLines):
-            _fail(speaking, error.format_message(), None, EXIT_USAGE)
+            _fail(speaking, LayerError(error.format_message()), EXIT_USAGE)
         error.show()
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
-        _fail(speaking, "interrupted; nothing has changed", None)
+        _fail(speaking, LayerError("interrupted; nothing has changed"))
     except LayerError as error:
-        _fail(speaking, error.message, error.hint)
+        _fail(speaking, error)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_ERROR)
@@ -107,14 +107,14 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno not in _OF_THE_MACHINE:
             raise
         where = f": {error.filename}" if error.filename else ""
-        _fail(speaking, f"{error.strerror}{where}", None)
+        _fail(speaking, LayerError(f"{error.strerror}{where}"))
     status = status if isinstance(status, int) else 0
     speaking.voice.end(status)
     sys.exit(status)
 
 
-def _fail(speaking: Speaking, message: str, hint: str | None, status: int = EXIT_ERROR) -> NoReturn:
-    speaking.voice.end(status, message, hint)
+def _fail(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> NoReturn:
+    speaking.voice.end(status, error)
     sys.exit(status)
 
 

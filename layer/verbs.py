@@ -47,9 +47,10 @@ def install(
     idempotent: bool = False,
     allow_inactive: bool = False,
     documentation: bool | None = None,
+    uninstall: Sequence[str] = (),
     lock: Lock | None = None,
 ) -> Change:
-    """Layers packages over the pending deployment's base.
+    """Layers packages over the pending deployment's base, `uninstall` taken away beforehand.
 
     `words` are names, NEVRAs, provides, paths, RPM files or their URLs; one that was asked for
     already is refused unless `idempotent`. A file takes the place of an older one. What is
@@ -58,6 +59,7 @@ def install(
     """
     pending = host.require_pending()
     origin, base = host.origin(pending), host.base_commit(pending)
+    origin = _without(host, origin, uninstall, idempotent=idempotent) if uninstall else origin
     file_words, names = split_words(words)
     files = read_files(host, file_words)
     present = {request.text for request in origin.wanted}
@@ -94,12 +96,7 @@ def uninstall(host: Host, words: Sequence[str] | None, *, idempotent: bool = Fal
     origin = host.origin(pending)
     if words is None:
         return _with_lock(host, pending, with_local(without_requests(origin, origin.requests), ()))
-    local = [p for p in origin.local if any(is_named(p.nevra, word) for word in words)]
-    texts = {request.text for request in origin.requests}
-    others = [w for w in words if w in texts or not any(is_named(p.nevra, w) for p in local)]
-    gone = _requests_of(host, origin, others, idempotent)
-    kept = [package for package in origin.local if package not in local]
-    return _with_lock(host, pending, with_local(without_requests(origin, gone), kept))
+    return _with_lock(host, pending, _without(host, origin, words, idempotent=idempotent))
 
 
 def reset(host: Host) -> Change:
@@ -108,12 +105,18 @@ def reset(host: Host) -> Change:
     return _with_lock(host, pending, pristine(host.origin(pending)))
 
 
-def upgrade(host: Host, *, allow_downgrade: bool = False, skip_broken: bool = False) -> Change:
+def upgrade(
+    host: Host,
+    *,
+    allow_downgrade: bool = False,
+    install: Sequence[str] = (),
+    skip_broken: bool = False,
+) -> Change:
     """Pulls the newest base of the origin's ref; the layers move to their newest too.
 
-    A base that is older than the present one is refused unless `allow_downgrade`. With
-    `skip_broken`, here and in `rebase` and `deploy`, layers that do not fit are left out until
-    the next upgrade; without it, Blocked names them all.
+    `install` is layered in addition. A base that is older than the present one is refused unless
+    `allow_downgrade`. With `skip_broken`, here and in `rebase` and `deploy`, layers that do not
+    fit are left out until the next upgrade; without it, Blocked names them all.
     """
     pending = host.require_pending()
     origin = replace(host.origin(pending), override_commit="")
@@ -126,7 +129,7 @@ def upgrade(host: Host, *, allow_downgrade: bool = False, skip_broken: bool = Fa
                 f"{instant(old.timestamp)}",
                 "--allow-downgrade takes it all the same",
             )
-        return _anew(host, origin, new, skip_broken=skip_broken)
+        return _anew(host, origin, new, install=install, skip_broken=skip_broken)
 
 
 def rebase(
@@ -210,6 +213,16 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
     for repository in repositories:
         fetch_checked(repository, host.refreshing().fetching)
         yield repository
+
+
+def _without(host: Host, origin: Origin, words: Sequence[str], *, idempotent: bool) -> Origin:
+    """The origin that no longer asks for what these words name; InvalidInput as `uninstall`."""
+    local = [p for p in origin.local if any(is_named(p.nevra, word) for word in words)]
+    texts = {request.text for request in origin.requests}
+    others = [w for w in words if w in texts or not any(is_named(p.nevra, w) for p in local)]
+    gone = _requests_of(host, origin, others, idempotent)
+    kept = [package for package in origin.local if package not in local]
+    return with_local(without_requests(origin, gone), kept)
 
 
 def _requests_of(

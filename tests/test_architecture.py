@@ -128,6 +128,7 @@ ROWS = {
         "host",
         "booting",
         "preparation",
+        "advising",
         "locking",
         "planning",
         "plans",

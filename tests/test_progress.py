@@ -102,11 +102,21 @@ def test_an_error_is_told_in_the_last_line(machine_kept: Machine) -> None:
     root = ["--sysroot", str(machine_kept.path)]
     done = run("--json-progress", "uninstall", *root, "-y", "nonesuch", status=1)
     error = told(done.stderr)[-1]["error"]
-    assert error == {"message": "never asked for: nonesuch", "hint": "asked for is: apple"}
+    assert error == {
+        "message": "never asked for: nonesuch",
+        "hint": "asked for is: apple",
+        "facts": [],
+        "suggestions": [],
+    }
     done = run("--json-progress", "uninstall", "--frobnicate", status=2)
     last = told(done.stderr)[-1]
     assert (last["status"], last["deployed"]) == (2, None)
-    assert last["error"] == {"message": "No such option '--frobnicate'.", "hint": None}
+    assert last["error"] == {
+        "message": "No such option '--frobnicate'.",
+        "hint": None,
+        "facts": [],
+        "suggestions": [],
+    }
 
 
 def test_the_last_of_a_download_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:

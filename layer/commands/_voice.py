@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layer.errors import LayerError, Unsolvable
 from layer.report import Reporter
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PAUSE = 0.1  # seconds between two lines, or two drawings, on one thing
 class Voice(Reporter):
     """A reporter that tells the end of the run, too."""
 
-    def end(self, status: int, message: str = "", hint: str | None = None) -> None:
+    def end(self, status: int, error: LayerError | None = None) -> None:
         """The run is over, with this exit status, and an error where it failed."""
 
 
@@ -62,14 +63,18 @@ class Narrator(Voice):
     def end(
         self,
         status: int,  # noqa: ARG002
-        message: str = "",
-        hint: str | None = None,
+        error: LayerError | None = None,
     ) -> None:
-        """An error and its hint."""
-        if message:
-            click.echo(f"error: {message}", err=True)
-        if hint:
-            click.echo(f"hint: {hint}", err=True)
+        """An error and its hint; commands that were tried say more than any hint."""
+        if error is None:
+            return
+        click.echo(f"error: {error.message}", err=True)
+        if error.suggestions:
+            click.echo("hint: each of these was tried and can be done:", err=True)
+            for suggestion in error.suggestions:
+                click.echo(f"  {suggestion}", err=True)
+        elif error.hint:
+            click.echo(f"hint: {error.hint}", err=True)
 
 
 class JsonLines(Voice):
@@ -105,13 +110,24 @@ class JsonLines(Voice):
         """Kept for the end."""
         self._deployed = checksum
 
-    def end(self, status: int, message: str = "", hint: str | None = None) -> None:
+    def end(self, status: int, error: LayerError | None = None) -> None:
         """The last line."""
-        error = {"message": message, "hint": hint} if message else None
-        self._tell("end", {"status": status, "error": error, "deployed": self._deployed})
+        shown = None if error is None else _as_json(error)
+        self._tell("end", {"status": status, "error": shown, "deployed": self._deployed})
 
     def _tell(self, event: str, values: dict[str, Any]) -> None:
         click.echo(json.dumps({"event": event, **values}), err=True)
+
+
+def _as_json(error: LayerError) -> dict[str, Any]:
+    return {
+        "message": error.message,
+        "hint": error.hint,
+        "facts": list(error.facts) if isinstance(error, Unsolvable) else [],
+        "suggestions": [
+            {"command": list(each.command), "effect": each.effect} for each in error.suggestions
+        ],
+    }
 
 
 class _Bars:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("packages", metavar="PKG...", nargs=-1)
 @click.option("--idempotent", is_flag=True, help="Packages asked for already are no error.")
 @click.option("--allow-inactive", is_flag=True, help="Keep requests that the base fulfils.")
+@click.option("--uninstall", multiple=True, hidden=True)  # on the page: the screen is full
 @click.option(
     "--docs/--no-docs",
     "documentation",
@@ -42,6 +43,7 @@ def command(
     idempotent: bool,
     allow_inactive: bool,
     documentation: bool | None,
+    uninstall: tuple[str, ...],
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -51,18 +53,15 @@ def command(
     They are there at the next boot. PKG is a name, name-version, NEVRA,
     something provided, or an absolute path.
     """
-    from layer import verbs
+    from layer import advising
 
     if not packages and documentation is None:
         raise click.UsageError("name packages, or say --docs or --no-docs")
     return carry_out(
         host,
-        lambda: verbs.install(
+        lambda: advising.install(
             host,
-            packages,
-            idempotent=idempotent,
-            allow_inactive=allow_inactive,
-            documentation=documentation,
+            advising.Asked(packages, uninstall, idempotent, allow_inactive, documentation),
         ),
         dry_run=dry_run,
         assumeyes=assumeyes,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Deploy the newest base.")
 @click.option("--allow-downgrade", is_flag=True, help="Accept a base that is older.")
+@click.option("--install", multiple=True, hidden=True)  # on the page: the screen is full
 @click.option("--check", is_flag=True, help="As --dry-run, and exit 77 if nothing is new.")
 @click.option("--preview", is_flag=True, help="As --check, with every package of the base.")
 @click.option(
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 def command(
     host: Host,
     allow_downgrade: bool,
+    install: tuple[str, ...],
     check: bool,
     preview: bool,
     by_policy: bool,
@@ -68,7 +70,9 @@ def command(
         download_only()
 
     def decide() -> Change:
-        plan = verbs.upgrade(host, allow_downgrade=allow_downgrade, skip_broken=skip_broken)
+        plan = verbs.upgrade(
+            host, allow_downgrade=allow_downgrade, install=install, skip_broken=skip_broken
+        )
         if (is_asked or policy) and is_root():
             updates.remember(host, plan)
         return plan
