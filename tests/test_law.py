@@ -25,6 +25,7 @@ from layer.lock import Lock
 from layer.model import Request, RequestKind
 from layer.origin import Origin, OstreeRef, with_local, with_overrides, with_requests
 from layer.overrides import Overrides
+from layer.sources import open_sources
 from layer.store.sysroot import initialize as initialize_sysroot
 from testdata.distro.tiny import FileSpec, RpmSpec, tiny_repository, tiny_rpm
 from tests.policy import local_contexts_package, policy_package
@@ -107,9 +108,7 @@ def commit_of_fresh_machine(world: World, used: Host, base: str, lock: Lock) -> 
         origin = replace(origin_of_lock(lock), options=lock.options)
         with (
             host.locked(),
-            transaction.open_sources(
-                host, source, lock, needs_repositories=True, kept=origin.files
-            ) as sources,
+            open_sources(host, source, lock, needs_repositories=True, kept=origin.files) as sources,
         ):
             change = preparation.prepare(host, origin, source, sources)
             deployment = transaction.apply(host, change)
