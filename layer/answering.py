@@ -23,7 +23,7 @@ from layer.model import PackageHeader, Request, RequestKind
 from layer.origin import Origin, with_requests
 from layer.solver import asking
 from layer.sources import Sources, open_sources
-from layer.status import fulfils, is_named
+from layer.status import fulfils, is_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _standing(opened: _Opened, facts: Facts, *, is_tried: bool) -> Standing:
     requests = [
         request
         for request in origin.asked
-        if (fulfils(header, request) if header else is_named(nevra, request.label))
+        if (fulfils(header, request) if header else is_asked(nevra, request))
     ]
     skipped = dict(origin.left_out)
     blocked = next((skipped[r.text] for r in requests if r.text in skipped), "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from layer.audit.verdict import Audit
 from layer.effects import NO_EFFECTS, Effects
+from layer.grouped import NO_NEWS, GroupNews
 from layer.lock import Lock
 from layer.model import (
     Commit,
@@ -88,7 +89,8 @@ class Change:
     for its sake, too.
     `expected` is the commit that must come of it, "" for any.
     `again` is a commit that is here, "" where the tree is made: `lock` is then its own, nothing is
-    resolved then. `effects` is what it does to the machine.
+    resolved then. `effects` is what it does to the machine. `group_news` is what came of reading
+    groups, where these were read.
     """
 
     stateroot: str
@@ -118,6 +120,7 @@ class Change:
     expected: str = ""
     effects: Effects = NO_EFFECTS
     base_audits: tuple[Audit, ...] = ()
+    group_news: GroupNews = NO_NEWS
 
     @property
     def open_base_audits(self) -> tuple[Audit, ...]:

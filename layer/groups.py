@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from layer.errors import InvalidInput, NotFound
 
 _ID = re.compile(r"[\w.+\-]{1,200}")
 _PACKAGE = re.compile(r"[^\s/;]{1,200}")
+WITH_OPTIONAL = "/optional"  # behind a group's name
 KINDS = ("mandatory", "default", "conditional", "optional")
 
 
@@ -47,6 +49,14 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion:
+    """What a word comes to: a request's text, which is the same for each word of a group."""
+
+    text: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """All groups and environments that repositories list, sorted by id."""
 
@@ -66,8 +76,32 @@ class Catalogue:
         what = "environment" if is_environment else "group"
         raise NotFound(
             f"no enabled repository has the {what} {wanted}",
-            "`layer group list --hidden` shows all",
+            _did_you_mean(wanted, choices) or "`layer group list --hidden` shows all",
         )
+
+    def expansion(self, word: str) -> Expansion:
+        """What `@NAME` comes to, `@^NAME` for an environment; behind it `/optional` adds the rest.
+
+        InvalidInput for a word that names nothing, NotFound for one that nobody lists.
+        """
+        name = word.removesuffix(WITH_OPTIONAL)
+        if not name.startswith("@") or not name.strip("@^ "):
+            raise InvalidInput(
+                f"not a group's name: {word!r}", "it is @NAME, or @^NAME for an environment"
+            )
+        found = self.find(name)
+        groups = self.groups_of(found)
+        is_whole = name != word
+        if is_whole and isinstance(found, Environment):
+            groups = (*groups, *(g for g in self.groups if g.id in found.optional))
+        text = f"@^{found.id}" if isinstance(found, Environment) else f"@{found.id}"
+        members = {
+            member if member.kind == "conditional" else replace(member, condition="")
+            for group in groups
+            for member in group.members
+            if is_whole or member.kind != "optional"
+        }
+        return Expansion(f"{text}{WITH_OPTIONAL if is_whole else ''}", tuple(sorted(members)))
 
     def groups_of(self, found: Group | Environment) -> tuple[Group, ...]:
         """A group itself; the groups of an environment, of which NotFound names those missing."""
@@ -100,6 +134,14 @@ def parse_groups(content: bytes) -> Catalogue:
     return Catalogue(
         groups=_sorted(_group(element) for element in root.iterfind("group")),
         environments=_sorted(_environment(element) for element in root.iterfind("environment")),
+    )
+
+
+def optional(words: Iterable[str]) -> tuple[str, ...]:
+    """The words, those for groups with their optional packages."""
+    return tuple(
+        f"{word.removesuffix(WITH_OPTIONAL)}{WITH_OPTIONAL}" if word.startswith("@") else word
+        for word in words
     )
 
 
@@ -169,6 +211,17 @@ def _checked(text: str) -> str:
     if not _ID.fullmatch(text):
         raise InvalidInput(f"has a group whose id is none: {text[:60]!r}")
     return text
+
+
+def _did_you_mean(wanted: str, choices: Iterable[Group | Environment]) -> str:
+    """The words for those whose id or name resembles it, "" for none."""
+    words: dict[str, str] = {}
+    for one in choices:
+        mark = "@^" if isinstance(one, Environment) else "@"
+        words |= {text.lower(): f"{mark}{one.id}" for text in (one.id, one.name)}
+    near = difflib.get_close_matches(wanted.lower(), sorted(words), 2, 0.7)
+    found = dict.fromkeys(words[text] for text in near)
+    return f"did you mean {' or '.join(found)}?" if found else ""
 
 
 def _text(element: ElementTree.Element, tag: str) -> str:

@@ -10,7 +10,7 @@ from layer.lock import Lock
 from layer.model import LockedPackage, Package, Resolution, Selection
 from layer.origin import Origin, format_origin, parse_origin
 from layer.sealed import Reading, seal, unseal
-from layer.status import is_named
+from layer.status import is_asked
 
 KIND = "lock"
 SCHEMA = 1
@@ -39,7 +39,7 @@ class LockFile:
             selections=tuple(
                 Selection(
                     package,
-                    tuple(r for r in self.origin.wanted if is_named(package.nevra, r.label)),
+                    tuple(r for r in self.origin.wanted if is_asked(package.nevra, r)),
                 )
                 for package in self.packages
             ),

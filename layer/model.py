@@ -32,11 +32,13 @@ class Request:
     """One thing that the user asked for, as they wrote it: a group with its `@`.
 
     A package that came as a file is `SHA-256:NEVRA`, and what takes the place of a package of
-    the base that, too, or `repo=ID,NAME`.
+    the base that, too, or `repo=ID,NAME`. `members` are the names of the packages that a group
+    came to when it was read last, sorted; they are no part of what was asked for.
     """
 
     kind: RequestKind
     text: str
+    members: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from layer import initramfs
 from layer.errors import InvalidInput
+from layer.grouped import format_recorded, groups_among, parse_recorded, without_groups
 from layer.keyfile import format_item, parser, set_lists, set_value, split_list
 from layer.lock import DEFAULTS, TreeOptions
 from layer.model import LockedPackage, Nevra, Request, RequestKind
@@ -39,6 +40,8 @@ _OURS = {
     ("layer", "documentation"),
     ("layer", "accepted-scriptlets"),
     ("layer", "left-out"),
+    ("layer", "groups"),
+    ("layer", "group-members"),
 }
 # These too, where they mean anything; where they are off, they are kept as they are.
 _INITRAMFS = {
@@ -157,7 +160,7 @@ def parse_origin(text: str) -> Origin:
     }
     return Origin(
         base=parse_source(source),
-        requests=_sorted(requests),
+        requests=_sorted({*parse_recorded(values), *requests}),
         override_commit=values.get(("origin", "override-commit"), ""),
         options=_options(values),
         initramfs_etc=tuple(
@@ -201,7 +204,8 @@ def with_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
     requests = tuple(requests)
     texts = {request.text for request in requests}
     left_out = tuple(pair for pair in origin.left_out if pair[0] not in texts)
-    return replace(origin, requests=_sorted({*origin.requests, *requests}), left_out=left_out)
+    kept = set(origin.requests) - set(requests)  # a group may come to other packages now
+    return replace(origin, requests=_sorted({*kept, *requests}), left_out=left_out)
 
 
 def without_requests(origin: Origin, requests: Iterable[Request]) -> Origin:
@@ -271,6 +275,8 @@ def _set_layer(keyfile: configparser.ConfigParser, origin: Origin) -> None:
         set_value(keyfile, "layer", "documentation", "false")
     if origin.left_out:
         set_value(keyfile, "layer", "left-out", json.dumps(dict(origin.left_out), sort_keys=True))
+    if members := format_recorded(origin.requests):
+        set_value(keyfile, "layer", "group-members", members)
     set_lists(keyfile, _own_lists(origin))
 
 
@@ -326,7 +332,7 @@ def _override_lists(overrides: Overrides) -> Iterable[tuple[str, str, list[str]]
 
 def _request_lists(origin: Origin) -> Iterable[tuple[str, str, list[str]]]:
     return (
-        ("packages", "requested", [request.text for request in origin.requests]),
+        ("packages", "requested", [r.text for r in without_groups(origin.requests)]),
         ("packages", "requested-local", [_file(package) for package in origin.local]),
     )
 
@@ -336,6 +342,8 @@ def _own_lists(origin: Origin) -> Iterable[tuple[str, str, list[str]]]:
     return (
         ("layer", "accepted-scriptlets", [f"{name}:{digest}" for name, digest in origin.accepted]),
         ("layer", "requested-provides", provides),
+        # Not in `requested`: no other program would know what to do with it.
+        ("layer", "groups", [r.text for r in groups_among(origin.requests)]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from layer.audit.verdict import Audit, Verdict
 from layer.change import Change
 from layer.effects import Effects
+from layer.grouped import groups_among
 from layer.model import Commit, Nevra, Selection
 from layer.origin import Origin
 
@@ -97,6 +98,14 @@ def _requests(item: Change) -> dict[str, Any]:
         "dropped": sorted(before - after),
         "inactive": sorted(r.text for r in item.resolution.inactive),
         "left-out": dict(item.after.left_out),
+        "groups": [
+            {
+                "request": request.text,
+                "packages": list(request.members),
+                "missing": [name for text, name in item.group_news.missing if text == request.text],
+            }
+            for request in groups_among(item.after.requests)
+        ],
     }
 
 

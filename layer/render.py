@@ -35,7 +35,7 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         _moved(item),
         *override_text.plan(item),
     ]
-    parts += [_inactive(item), _left_out(item)]
+    parts += [_groups(item), _inactive(item), _left_out(item)]
     parts += [_sizes(item), _triggers(item), *effect_text.plan(item.effects)]
     parts += [_scriptlets(item), _leftovers(item), _keys(item)]
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -247,6 +247,19 @@ def _moved(item: Change) -> list[str]:
     replacing = {new for _, new in item.resolution.replaced}
     rows = [(o.name, o.evr, "->", n.evr) for o, n in item.moved if n not in replacing]
     return [f"Changing {count(len(rows), 'package')}:", *table(rows)] if rows else []
+
+
+def _groups(item: Change) -> list[str]:
+    """What groups list and nobody has, and groups that cannot be read any more."""
+    groups = dict.fromkeys(text for text, _ in item.group_news.missing)
+    lines = [
+        f"  {text}: {', '.join(shown(n) for t, n in item.group_news.missing if t == text)}"
+        for text in groups
+    ]
+    if lines:
+        lines.insert(0, "Of groups, but left out, as no enabled repository has it:")
+    stale = [f"  {text}: {why}" for text, why in item.group_news.unlisted]
+    return [*lines, *(["Groups that stay what they were:", *stale] if stale else [])]
 
 
 def _inactive(item: Change) -> list[str]:

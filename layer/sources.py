@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layer.blockers import Blocker
-from layer.errors import NotFound, Unsolvable
+from layer.errors import InvalidInput, NotFound, Unsolvable
+from layer.grouped import gathered, gathered_blockers, spread, without_groups
 from layer.host import Host
 from layer.importer import find_package, read_package_blob
 from layer.local_files import require_kept
@@ -29,14 +30,16 @@ from layer.reaching import Reached, lacking, reach_repositories
 from layer.rpmdb import extract_database
 from layer.solver.cache import open_cache
 from layer.solver.loading import Loader
-from layer.solver.resolve import blockers, classify, resolve
+from layer.solver.presence import Presence, presence
+from layer.solver.resolve import KEEP_INACTIVE, blockers, classify, resolve
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What packages may come from: the base, the lock with imported headers, repositories.
 
-    `files` are packages that came as files just now, by checksum.
+    `files` are packages that came as files just now, by checksum. `is_whole`: no repository was
+    left out as it cannot be had.
     """
 
     base: BaseState
@@ -46,6 +49,7 @@ class Sources:
     files: Mapping[str, Path] = field(default_factory=dict)
     loader: Loader = field(default_factory=Loader)
     preference: Preference = field(default_factory=Preference)
+    is_whole: bool = True
 
     @property
     def is_solved(self) -> bool:
@@ -70,16 +74,28 @@ class Sources:
 
     def blockers(self, origin: Origin) -> tuple[Blocker, ...]:
         """What an origin asks for and `resolve` cannot fulfil beside the rest."""
-        return blockers(
+        found = blockers(
             self.base,
             self.metadata,
-            origin.asked,
+            spread(origin.asked, origin.overrides.removed),
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
             loader=self.loader,
             preference=self.preference,
             overrides=origin.overrides,
             files=origin.files,
+        )
+        return gathered_blockers(found, origin.asked)
+
+    def presence(self, names: Sequence[str], origin: Origin) -> Presence:
+        """Which of the names packages have, those that came as files for the origin too."""
+        return presence(
+            names,
+            self.base,
+            self.metadata,
+            lock={*self.lock.packages, *origin.files},
+            locked_headers=self.locked_headers,
+            loader=self.loader,
         )
 
     def resolve(
@@ -88,19 +104,26 @@ class Sources:
         """The packages that an origin takes; nothing is read where it wants the base alone."""
         if not origin.is_to_solve:
             return Resolution()
-        return resolve(
+        removed = origin.overrides.removed
+        resolution = resolve(
             self.base,
             self.metadata,
-            origin.wanted,
+            spread(origin.wanted, removed),
             lock=self.lock.packages,
             locked_headers=self.locked_headers,
             loader=self.loader,
-            new=frozenset(new),
+            new=frozenset(without_groups(new)),
             allow_inactive=allow_inactive,
             preference=self.preference,
             overrides=origin.overrides,
             files=origin.files,
         )
+        found = gathered(resolution, origin.wanted, removed)
+        idle = () if allow_inactive else [r for r in found.inactive if r in new and r.members]
+        if idle:
+            lines = [f"{r.text} is already in the base: {', '.join(r.members)}" for r in idle]
+            raise InvalidInput("\n".join(lines), KEEP_INACTIVE)
+        return found
 
 
 @contextmanager
@@ -138,8 +161,11 @@ def open_sources(
         )
         preference = _preference(host)
         loader = Loader(open_cache(host.cache, host.reporter), preference.excludes)
+        is_whole = not reached.left_out
         try:
-            yield Sources(state, lock, headers, reached.metadata, files, loader, preference)
+            yield Sources(
+                state, lock, headers, reached.metadata, files, loader, preference, is_whole
+            )
         except (NotFound, Unsolvable) as error:
             if not reached.left_out:
                 raise

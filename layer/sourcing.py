@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from layer.blockers import Blocked
@@ -11,6 +12,7 @@ from layer.change import Change
 from layer.errors import InvalidInput, NotFound, RepositoryError, Unsolvable
 from layer.fetch.urls import fetch_url
 from layer.fitting import carry
+from layer.grouping import with_groups
 from layer.host import Host
 from layer.local_files import LocalFile, names_file, read_local_file, refuse_twins
 from layer.lock import Lock
@@ -85,7 +87,7 @@ def prepare_words(
     """Prepares an origin, which has the files already, with what the names ask for.
 
     Where repositories are not needed for sure, they are read only if it takes them.
-    `skip_broken` is None but on the way to another base, see `carry`.
+    `skip_broken` is None but on the way to another base, see `carry`; groups are read anew there.
     """
     taken = sorted({*names, *(f.package.nevra.name for f in files)} & {*origin.overrides.removed})
     if taken:
@@ -109,12 +111,15 @@ def prepare_words(
     with open_sources(
         host, base, lock, needs_repositories=True, kept=origin.files, files=paths_of(files)
     ) as sources:
-        new = (*asked, *sources.classify(names))
-        after = with_requests(origin, new[len(asked) :])
-        with _explaining(sources, after, new):
-            return _prepared(
+        groups = [name for name in names if name.startswith("@")]
+        single = sources.classify([name for name in names if name not in groups])
+        after = with_requests(origin, single)
+        grouped = with_groups(sources, after, groups, is_anew=skip_broken is not None)
+        new = (*asked, *single, *grouped.new)
+        with _explaining(sources, grouped.origin, new):
+            change = _prepared(
                 host,
-                after,
+                grouped.origin,
                 base,
                 sources,
                 new=new,
@@ -122,6 +127,7 @@ def prepare_words(
                 kernel_arguments=kernel_arguments,
                 skip_broken=skip_broken,
             )
+        return replace(change, group_news=grouped.news)
 
 
 def prepare_frugally(

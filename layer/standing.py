@@ -27,6 +27,9 @@ def reasons(
 def _reason(
     store: ObjectStore, base: Commit, stored: StoredPackages | None, request: Request
 ) -> str:
+    if request.kind is RequestKind.GROUP:
+        there = sorted({name for name in request.members if stored and stored.providing(name)})
+        return f"the base has {', '.join(there)}" if there else "nothing of it is layered"
     owners = sorted(set(_owners(stored, request))) if stored else []
     if owners:
         return f"the base has {owners[0]}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from layer.grouped import groups_among, without_groups
 from layer.lock import Lock
 from layer.model import (
     Commit,
@@ -112,13 +113,20 @@ class Lost:
 
 
 def fulfils(header: PackageHeader, request: Request) -> bool:
-    """Whether a layered package is what a request asked for."""
+    """Whether a layered package is what a request asked for, or of a group that it names."""
+    if request.kind is RequestKind.GROUP:
+        return header.nevra.name in request.members
     if request.kind is RequestKind.PATH:
         names = {file.path for file in header.files} | set(header.provides)
         return request.text in names
     if request.kind is RequestKind.PROVIDE:
         return any(provide.split()[0] == request.text.split()[0] for provide in header.provides)
     return is_named(header.nevra, request.text)
+
+
+def is_asked(nevra: Nevra, request: Request) -> bool:
+    """Whether a request names a package, or a group that it is of."""
+    return nevra.name in request.members or is_named(nevra, request.label)
 
 
 def is_named(nevra: Nevra, word: str) -> bool:
@@ -156,7 +164,7 @@ def as_json(machine: MachineState, update: dict[str, Any] | None = None) -> dict
     """The object that `rpm-ostree status --json` prints, with the same keys and types.
 
     `update` is the value of `cached-update`. docs/status.schema.json describes all of it;
-    `finalization-failed` and `finalization-locked` are ours.
+    `requested-groups`, `finalization-failed` and `finalization-locked` are ours.
     """
     lost = machine.lost
     return {
@@ -169,7 +177,7 @@ def as_json(machine: MachineState, update: dict[str, Any] | None = None) -> dict
 
 
 def _entry(state: DeploymentState) -> dict[str, Any]:
-    deployment = state.deployment
+    deployment, requests = state.deployment, state.origin.requests if state.origin else ()
     entry: dict[str, Any] = {
         "id": f"{deployment.stateroot}-{deployment.checksum}.{deployment.serial}",
         "osname": deployment.stateroot,
@@ -180,8 +188,12 @@ def _entry(state: DeploymentState) -> dict[str, Any]:
         "pinned": deployment.is_pinned,
         "unlocked": deployment.unlocked,
         "timestamp": state.commit.timestamp,
-        "requested-packages": [r.text for r in state.origin.requests] if state.origin else [],
-        "packages": [r.text for r in state.active],
+        "requested-packages": [request.text for request in without_groups(requests)],
+        "requested-groups": [
+            {"request": request.text, "packages": list(request.members)}
+            for request in groups_among(requests)
+        ],
+        "packages": [request.text for request in without_groups(state.active)],
         "base-commit-meta": dict(state.base.metadata),
         "regenerate-initramfs": bool(state.origin and state.origin.options.regenerate_initramfs),
         "scriptlet-lines-not-run": state.lines_not_run,

@@ -236,7 +236,7 @@ def _requests_of(
     unknown = sorted(word for word, requests in named.items() if not requests)
     if unknown and not idempotent:
         raise InvalidInput(
-            f"never asked for: {', '.join(unknown)}{_needed(host, unknown)}",
+            f"never asked for: {', '.join(unknown)}{_whence(host, origin, unknown)}",
             f"asked for is: {', '.join(r.label for r in origin.wanted) or 'nothing'}",
         )
     return tuple(found)
@@ -249,12 +249,19 @@ def _requests_naming(host: Host, origin: Origin, word: str) -> list[Request]:
     return [r for r in by_name if any(fulfils(h, r) for h in headers)]
 
 
-def _needed(host: Host, names: Sequence[str]) -> str:
-    """Which of the names are layered because others need them."""
+def _whence(host: Host, origin: Origin, words: Sequence[str]) -> str:
+    """Why those of the words are layered that are: of a group, or because others need them."""
     pending = host.pending()
-    layered = {p.nevra.name for p in host.lock_of(pending).packages} if pending else set()
-    needed = [name for name in names if name in layered]
-    return f" ({', '.join(needed)}: layered because others need it)" if needed else ""
+    layered = [p.nevra for p in host.lock_of(pending).packages] if pending else []
+    facts = []
+    for word in words:
+        names = {nevra.name for nevra in layered if is_named(nevra, word)}
+        groups = [r.text for r in origin.requests if names.intersection(r.members)]
+        if groups:
+            facts.append(f"{word}: belongs to {', '.join(groups)}, and goes with that alone")
+        elif names:
+            facts.append(f"{word}: layered because others need it")
+    return f" ({'; '.join(facts)})" if facts else ""
 
 
 def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     default=None,
     help="With or without documentation, from now on, of all layers.",
 )
+@click.option("--with-optional", is_flag=True, hidden=True)  # a section of the page
 @change_options
 @network_options
 @consent_options
@@ -44,6 +45,7 @@ def command(
     allow_inactive: bool,
     documentation: bool | None,
     uninstall: tuple[str, ...],
+    with_optional: bool,
     dry_run: bool,
     assumeyes: bool,
     unchanged_exit_77: bool,
@@ -51,9 +53,10 @@ def command(
     """Layer packages over the base.
 
     They are there at the next boot. PKG is a name, name-version, NEVRA,
-    something provided, or an absolute path.
+    something provided, an absolute path, or @GROUP.
     """
     from layer import advising
+    from layer.groups import optional
 
     if not packages and documentation is None:
         raise click.UsageError("name packages, or say --docs or --no-docs")
@@ -61,7 +64,13 @@ def command(
         host,
         lambda: advising.install(
             host,
-            advising.Asked(packages, uninstall, idempotent, allow_inactive, documentation),
+            advising.Asked(
+                optional(packages) if with_optional else packages,
+                uninstall,
+                idempotent,
+                allow_inactive,
+                documentation,
+            ),
         ),
         dry_run=dry_run,
         assumeyes=assumeyes,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import solv
 
+from layer.grouped import spread
 from layer.model import Request
 from layer.reasons import Need, Needs
 from layer.solver.asking import Known
@@ -41,7 +42,8 @@ def read_needs(known: Known, requests: Sequence[Request]) -> Needs:
     asked = {
         (request, present[each.id])
         for request in requests
-        for each in candidates(offer, request)
+        for part in spread([request])
+        for each in candidates(offer, part)
         if each.id in present
     }
     return Needs(

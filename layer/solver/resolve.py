@@ -35,6 +35,7 @@ from layer.solver.requests import (
 )
 
 _NO_PREFERENCE = Preference()
+KEEP_INACTIVE = "--allow-inactive keeps the request for the day the base drops it"
 _NOT_BEST_HINT = "an older version can be had: leave --best out"
 
 
@@ -266,10 +267,7 @@ def _refuse_inactive(inactive: Iterable[Wish], refused: frozenset[Request]) -> N
             owner = min(str(nevra(each)) for each in wish.candidates if each.isinstalled())
             lines.append(f"{wish.request.label} is already in the base: {owner}")
     if lines:
-        raise InvalidInput(
-            "\n".join(lines),
-            "--allow-inactive keeps the request for the day the base drops it",
-        )
+        raise InvalidInput("\n".join(lines), KEEP_INACTIVE)
 
 
 def _jobs(
