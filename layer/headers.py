@@ -8,24 +8,26 @@ from pathlib import Path
 
 from layer.errors import InvalidInput, NotFound
 from layer.layout import HEADERS
-from layer.lock import SCHEMA, base_of, read_lock
+from layer.lock import SCHEMA, base_of
 from layer.model import Commit, FileAttributes, Nevra, Tree
 from layer.packages import ListedPackage
 from layer.rpmdb import database_path, extract_database
 from layer.rpmfile.stored import open_stored
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, empty_tree, files_of, lookup
+from layer.takeover import layered_in
 
 
 def list_packages(store: ObjectStore, commit: Commit) -> tuple[ListedPackage, ...]:
     """The packages of a commit, sorted: the base's and, told apart, the layers.
 
     Those of a base that ships no headers are derived from its rpm database and
-    kept under `headers_ref`, once; `store` must then be one that may be written.
+    kept under `headers_ref`, once; `store` must then be one that may be written. So are those of
+    a commit that rpm-ostree layered, which counts as its own base there.
     """
     checksum = base_of(commit)
     base = store.read_commit(checksum) if checksum else commit
-    layered = {p.nevra for p in read_lock(commit).packages} if checksum else set()
+    layered = layered_in(store, commit)
     found = {
         nevra: ListedPackage(nevra, header, is_layered=nevra in layered)
         for nevra, header in _headers(store, commit.root)
@@ -34,7 +36,8 @@ def list_packages(store: ObjectStore, commit: Commit) -> tuple[ListedPackage, ..
     if not _ships_headers(store, base):
         kept = store.find_commit(headers_ref(base.checksum)) or _derive(store, base)
         for nevra, header in _headers(store, store.read_commit(kept).root):
-            found.setdefault(nevra, ListedPackage(nevra, header, is_derived=True))
+            known = ListedPackage(nevra, header, is_layered=nevra in layered, is_derived=True)
+            found.setdefault(nevra, known)
     return tuple(found[nevra] for nevra in sorted(found))
 
 

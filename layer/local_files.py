@@ -61,12 +61,20 @@ def require_kept(store: ObjectStore, packages: Iterable[LockedPackage]) -> None:
     """NotFound names all packages that came as files and are not in the store."""
     missing = [p for p in packages if find_package(store, p.checksum) is None]
     if missing:
-        lines = [f"{p.nevra} (SHA-256 {p.checksum})" for p in sorted(missing)]
+        lines = [f"{p.nevra} ({_known_by(store, p)})" for p in sorted(missing)]
         raise NotFound(
             "these packages came as files, and are not here:\n  " + "\n  ".join(lines),
             "name the files again (layer install FILE.rpm, layer override replace FILE.rpm), "
             "or do without them: layer uninstall NAME, layer override reset NAME",
         )
+
+
+def _known_by(store: ObjectStore, package: LockedPackage) -> str:
+    # rpm-ostree's number in the origin is one of the header; what it imported is under
+    # rpmostree/pkg/NAME/EVR.ARCH (rpmostree-rpm-util: rpmostree_get_cache_branch_for_n_evr_a).
+    if store.refs(f"rpmostree/pkg/{package.nevra.name}"):
+        return "rpm-ostree layered it, and keeps no RPM of it"
+    return f"SHA-256 {package.checksum}"
 
 
 def import_files(store: ObjectStore, files: Sequence[tuple[str, Path]]) -> None:

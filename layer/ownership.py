@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from layer.ids import SYSUSERS
 from layer.layout import HEADERS, tmpfiles_path
-from layer.lock import LAYER, base_of, read_lock, read_record
+from layer.lock import LAYER, read_record
 from layer.model import Commit, Nevra, PackageFile, PackageHeader
 from layer.multilib import gives_way
 from layer.owners import Owned, OwnerKind
@@ -16,6 +16,7 @@ from layer.paths import header_paths, user_path
 from layer.rpmdb import open_packages
 from layer.rpmfile.stored import StoredPackages
 from layer.store.contract import ObjectStore
+from layer.takeover import below, layered_in
 
 
 class Ownership:
@@ -83,11 +84,10 @@ def owner_of(store: ObjectStore, commit: Commit, tree_path: str) -> Owned | None
 @contextmanager
 def open_ownership(store: ObjectStore, commit: Commit) -> Iterator[Ownership]:
     """All that a commit says of owners, for many paths."""
-    base = base_of(commit)
-    layered = frozenset(p.nevra for p in read_lock(commit).packages) if base else frozenset()
-    below = _written(store.read_commit(base)) if base else {}
+    base = below(store, commit)
+    base_written = _written(base) if base else {}
     with open_packages(store, commit.root) as stored:
-        yield Ownership(stored, _written(commit), below, layered)
+        yield Ownership(stored, _written(commit), base_written, layered_in(store, commit))
 
 
 def _written(commit: Commit) -> Mapping[str, str]:

@@ -40,6 +40,21 @@ def read_base(store: ObjectStore, commit: Commit) -> Commit:
         ) from error
 
 
+def below(store: ObjectStore, commit: Commit) -> Commit | None:
+    """The base that a commit was layered over, None where nothing is or where it is not here."""
+    if base_of(commit) is None and not is_foreign(commit):
+        return None
+    try:
+        return read_base(store, commit)
+    except NotFound:
+        return None
+
+
+def layered_in(store: ObjectStore, commit: Commit) -> frozenset[Nevra]:
+    """The packages of a commit that are layered, by whichever of the two programs."""
+    return frozenset(package.nevra for package in read_any_lock(store, commit).packages)
+
+
 def read_any_lock(store: ObjectStore, commit: Commit) -> Lock:
     """The lock of what is layered, empty where nothing is.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from layer.circumstances import folders_of, lay_names, lay_times
 from layer.errors import InvalidInput, NotFound, TriggerFailed
 from layer.host import Host, require_root
-from layer.lock import base_of, read_record
+from layer.lock import read_record
 from layer.model import Commit, NearTree, Tree, TreeDiff
 from layer.overlay import Effect, read_effect
 from layer.pipeline import TRIGGER_EPOCH
@@ -26,6 +26,7 @@ from layer.sandbox.box import Overlay, Sandbox, SandboxOptions
 from layer.sandbox.process import find_program as find_host_program
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, files_of, lookup
+from layer.takeover import below
 from layer.tracing import STRACE, Declared, parse_trace, undeclared
 from layer.trigger_inputs import find_program
 from layer.trigger_set import read_trigger_set
@@ -153,8 +154,8 @@ class _Abandoned(Exception):
 def _written(store: ObjectStore, commit: Commit) -> Mapping[str, str]:
     """The paths that triggers wrote in a commit and in its base; none where layer made neither."""
     written: dict[str, str] = {}
-    base = base_of(commit)
-    for one in [store.read_commit(base), commit] if base else [commit]:
+    base = below(store, commit)
+    for one in [base, commit] if base else [commit]:
         if "layer.schema" in one.metadata:
             written |= dict(read_record(one).written)
     return written

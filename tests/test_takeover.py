@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from layer.lock import read_record
 from layer.model import BootPlan, NewDeployment
+from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.tiny import tiny_rpm
 from tests.cli import do, fails, first, origin_of
 from tests.snapshot import unchanged
+from tests.test_cli_db import db
 from tests.test_overrides import run
-from tests.world import REF, STATEROOT, Machine, World, make_world, ostree, remove
+from tests.world import REF, STATEROOT, Machine, World, layer, make_world, ostree, remove
 
 FILE = "a" * 64
 ORIGIN = f"""\
@@ -149,15 +154,67 @@ def test_a_base_that_is_gone_is_one_error_and_upgrade_helps(foreign: Machine) ->
     assert first(foreign)["base-removals"]
 
 
-def test_the_file_that_is_needed_is_named(foreign: Machine) -> None:
+def headers_kept(machine: Machine) -> None:
+    """Lists once: what is derived from an rpm database is kept."""
+    layer("db", "list", "--sysroot", str(machine.path))
+    layer("db", "list", "--sysroot", str(machine.path), machine.world.base.checksum, status=None)
+
+
+def test_lists_and_owners_tell_base_and_layers(foreign: Machine, pagers: World) -> None:
+    def listed() -> dict[str, bool]:
+        found = json.loads(db(foreign, "list", "--json").stdout)["packages"]
+        return {item["nevra"]: item["layered"] for item in found}
+
+    headers_kept(foreign)
+    packages = listed()
+    assert {nevra for nevra, is_layered in packages.items() if is_layered} == {
+        "apple-1-1.x86_64",
+        "libseed-1-1.x86_64",
+    }
+    assert packages["tiny-libc-2.36-1.x86_64"] is False
+    assert db(foreign, "owner", "/usr/bin/apple").stdout == "/usr/bin/apple: apple-1-1.x86_64\n"
+    # What a trigger of ours wrote into the base is still known as its own.
+    written = dict(read_record(foreign.host().store.read_commit(pagers.base.checksum)).written)
+    cache, writer = next((p, w) for p, w in sorted(written.items()) if w not in ("layer",))
+    said = db(foreign, "owner", "--json", f"/{cache}").stdout
+    assert json.loads(said)[0]["owners"][0]["name"] == writer
+    # Against the base itself: what came is layers, what went was the base's.
+    out = db(foreign, "diff", "--json", pagers.base.checksum, "0").stdout
+    found = json.loads(out)
+    assert [entry[0] for entry in found["pkgdiff"]] == ["apple", "libseed", "pager"]
+
+
+def test_lists_work_where_the_base_is_gone(foreign: Machine) -> None:
+    repo = f"--repo={foreign.host().store.path}"
+    ostree("refs", repo, "--delete", "rpmostree/base/0")
+    ostree("refs", repo, "--delete", f"tiny:{REF}")
+    ostree("prune", repo, "--refs-only", "--depth=0")
+    headers_kept(foreign)
+    assert "apple-1-1.x86_64" in db(foreign, "list").stdout
+    assert db(foreign, "owner", "/usr/bin/apple").stdout == "/usr/bin/apple: apple-1-1.x86_64\n"
+
+
+def test_the_file_that_is_needed_is_named(foreign: Machine, tmp_path: Path) -> None:
     """rpm-ostree keeps a tree of it, not the RPM: there is no taking that over."""
     text = ORIGIN.replace("requested=", f"requested-local={FILE}:foo-1-1.x86_64;\nrequested=")
     pending = foreign.pending()
     pending.path.with_name(f"{pending.path.name}.origin").write_text(text)
     lines = fails(foreign, "install", "-y", "web")
-    assert "foo-1-1.x86_64" in lines[1]
+    assert lines[0] == "error: these packages came as files, and are not here:"
+    assert lines[1] == f"  foo-1-1.x86_64 (SHA-256 {FILE})"
+    repo = f"--repo={foreign.host().store.path}"
+    ostree("refs", repo, "--create=rpmostree/pkg/foo/1-1.x86__64", pending.checksum)
+    lines = fails(foreign, "install", "-y", "web")
+    assert lines[1] == "  foo-1-1.x86_64 (rpm-ostree layered it, and keeps no RPM of it)"
+    assert "layer install FILE.rpm" in lines[2]
     do(foreign, "kargs", "-y", "--append=debug")
     assert f"requested-local={FILE}:foo-1-1.x86_64;" in origin_of(foreign)
+    # The same package again: from now on by the checksum of the whole file.
+    file = write_rpm(tiny_rpm("foo", "/usr/bin/foo", arch="x86_64"), tmp_path)
+    do(foreign, "install", "-y", str(file), "web")
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f"requested-local={checksum}:foo-1-1.x86_64;" in origin_of(foreign)
+    assert (foreign.pending().path / "usr/bin/foo").exists()
 
 
 def test_what_is_layered_keeps_its_version(foreign: Machine) -> None:
