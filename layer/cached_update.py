@@ -1,4 +1,4 @@
-"""A newer base that a check has found, and what an upgrade to it would change."""
+"""What a check has found to be newer, base or layers, and what an upgrade would change."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class UpdateDiff:
 
 @dataclass(frozen=True, slots=True)
 class CachedUpdate:
-    """A newer base that a check has found; its time in seconds since 1970.
+    """A base that a check has found with newer packages; its time in seconds since 1970.
 
-    `signatures` are None where its remote is not verified.
+    `signatures` are None where its remote is not verified. Without `has_new_base` it is the one
+    that is deployed, and layers alone are newer.
     """
 
     stateroot: str
@@ -45,6 +46,17 @@ class CachedUpdate:
     timestamp: int
     diff: UpdateDiff = UpdateDiff()
     signatures: tuple[Signature, ...] | None = None
+    has_new_base: bool = True
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """What an upgrade does to layers, a line for each package."""
+        moved = sorted((*self.diff.upgraded, *self.diff.downgraded))
+        return (
+            *(f"{name} {old} -> {new}" for kind, name, (old, _), (new, _) in moved if kind),
+            *(f"{name} {evr} (new)" for kind, name, evr, _ in self.diff.added if kind),
+            *(f"{name} {evr} (goes)" for kind, name, evr, _ in self.diff.removed if kind),
+        )
 
 
 def diff_of(change: Change, compare: Callable[[Nevra, Nevra], int]) -> UpdateDiff:
@@ -68,7 +80,7 @@ def as_json(update: CachedUpdate) -> dict[str, Any]:
         "checksum": update.checksum,
         "version": update.version,
         "timestamp": update.timestamp,
-        "ref-has-new-commit": True,
+        "ref-has-new-commit": update.has_new_base,
         "rpm-diff": {name: getattr(update.diff, name) for name in UpdateDiff.__slots__},
         "gpg-enabled": update.signatures is not None,
     }
@@ -89,6 +101,7 @@ def parse(entry: dict[str, Any]) -> CachedUpdate:
         timestamp=int(entry["timestamp"]),
         diff=UpdateDiff(**diff),
         signatures=tuple(Signature(*s) for s in entry["signatures"]) if is_verified else None,
+        has_new_base=bool(entry["ref-has-new-commit"]),
     )
 
 

@@ -18,7 +18,7 @@ def status(
 ) -> str:
     """The deployments in the order of the boot menu; `●` marks the booted one.
 
-    What needs attention stands first, a newer base last.
+    What needs attention stands first, what is newer last.
     """
     parts = [[warning] for warning in _warnings(machine)]
     parts += [_state(state, is_verbose=is_verbose) for state in machine.deployments]
@@ -48,9 +48,20 @@ def _warnings(machine: MachineState) -> Iterator[str]:
 
 
 def _update(item: CachedUpdate) -> list[str]:
+    if item.has_new_base:
+        rows = [
+            f"AvailableUpdate: {item.origin} {item.version} ({instant(item.timestamp)})",
+            f"         Commit: {item.checksum}",
+        ]
+    else:
+        rows = ["AvailableUpdate: newer layers, the base is the newest"]
+    keys = ("Layers", *("" for _ in item.layers[1:]))
     return [
-        f"AvailableUpdate: {item.origin} {item.version} ({instant(item.timestamp)})",
-        f"         Commit: {item.checksum}",
+        *rows,
+        *(
+            f"{key:>15}{':' if key else ' '} {line}"
+            for key, line in zip(keys, item.layers, strict=False)
+        ),
     ]
 
 

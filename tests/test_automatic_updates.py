@@ -15,6 +15,7 @@ from layer.bootplan import deploy, trimmed
 from layer.errors import InvalidInput
 from layer.model import Deployment, NewDeployment
 from layer.settings import Settings, parse_settings
+from testdata.distro.tiny import tiny_rpm
 from tests.cli import REBOOT, do, first
 from tests.snapshot import unchanged
 from tests.test_architecture import ROOT
@@ -69,6 +70,36 @@ def test_a_check_is_remembered_until_the_base_is_deployed(behind: Machine) -> No
     assert shown.endswith(f"         Commit: {found['checksum']}\n")
     do(behind, "upgrade", "-y")
     assert (cached(behind), first(behind)["checksum"]) == (None, found["checksum"])
+
+
+def test_newer_layers_alone_are_remembered_until_they_are_deployed(
+    own_world: World, tmp_path: Path
+) -> None:
+    machine = own_world.machine(tmp_path / "machine")
+    machine.install("apple")
+    setting(machine, 'automatic-updates = "check"\n')
+    do(machine, *TRIGGER)
+    assert cached(machine) is None  # nothing is newer
+    own_world.publish(tiny_rpm("apple", "/usr/bin/apple", version="2", arch="x86_64"))
+    own_world.publish(tiny_rpm("web", "/usr/bin/web", version="2", arch="x86_64"))
+    do(machine, *TRIGGER)
+    found = cached(machine)
+    assert isinstance(found, dict)
+    assert (found["ref-has-new-commit"], found["checksum"]) == (False, own_world.base.checksum)
+    moved = [1, "apple", ["1-1", "x86_64"], ["2-1", "x86_64"]]
+    assert found["rpm-diff"]["upgraded"] == [moved]
+    assert do(machine, "status").stdout.endswith(
+        "\n\nAvailableUpdate: newer layers, the base is the newest\n"
+        "         Layers: apple 1-1 -> 2-1\n"
+        "                 libseed 1-1 (goes)\n"
+    )
+    do(machine, "install", "-y", "suid")  # what was found is of another deployment now
+    assert cached(machine) is None
+    do(machine, *TRIGGER)
+    assert cached(machine) is not None
+    do(machine, "upgrade", "-y")
+    assert cached(machine) is None
+    remove([tmp_path / "machine"])
 
 
 def test_a_download_deploys_nothing_and_staging_does(behind: Machine) -> None:
