@@ -16,11 +16,13 @@ from layer.model import Preference, Request, RequestKind
 from layer.nevra import Nevra
 from layer.report import SILENT
 from layer.unsolved import Unsolved
-from layer.words import joined
+from layer.words import instant, joined
 
 _MOST_TRIALS = 12
 _MOST_LAYERS = 3  # that are tried one by one to be left out
 _MOST_REPOSITORIES = 4
+_MOST_BASES = 2
+_DIGITS = 12  # of a checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def _trials(host: Host, asked: Asked, error: LayerError) -> Iterator[_Trial]:
     yield from _other_versions(host, asked, blockers, new)
     yield from _without_layers(host, asked, blockers, new)
     yield from _asking_less(host, asked, blockers, new)
+    yield from _other_bases(host, asked)
 
 
 def _install(host: Host, asked: Asked, effect: str) -> _Trial:
@@ -221,3 +224,24 @@ def _asking_less(
     kept = tuple(word for word in asked.words if word not in texts)
     if kept and left_out:
         yield _install(host, replace(asked, words=kept), f"without {joined(left_out)}")
+
+
+def _other_bases(host: Host, asked: Asked) -> Iterator[_Trial]:
+    """On another base that was deployed here and is kept, the newest first.
+
+    One that is not here would have to be pulled whole to be planned.
+    """
+    if asked.uninstall or asked.documentation is not None:
+        return  # `layer deploy` has no such options
+    plain = _preferring(host, Preference())
+    base = host.base_commit(host.require_pending())
+    kept = {*host.store.refs("layer/base").values()} - {base.checksum}
+    commits = sorted(map(host.store.read_commit, kept), key=lambda c: (-c.timestamp, c.checksum))
+    installing = [word for name in asked.words for word in ("--install", name)]
+    for commit in commits[:_MOST_BASES]:
+        word = commit.checksum[:_DIGITS]
+        command = (*_beginning(plain, "deploy"), word, *installing)
+        yield _Trial(
+            Suggestion(command, f"on the base of {instant(commit.timestamp)}"),
+            partial(verbs.deploy, plain, word, install=asked.words),
+        )

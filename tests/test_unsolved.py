@@ -173,3 +173,26 @@ def test_a_long_explanation_is_cut_for_people(machine: Machine) -> None:
     ]
     assert len(explained) == 11  # with the hint
     assert explained[9] == "  and 4 lines more: --json-progress has all"
+
+
+def test_another_base_that_is_kept(machine: Machine) -> None:
+    before = machine.host().base_commit(machine.pending()).checksum
+    machine.world.publish(
+        tiny_rpm("tiny-libc", "/usr/lib/libtiny.so.1", version="9", arch="x86_64")
+    )
+    machine.world.compose()
+    do(machine, "upgrade", "-y")
+    after = machine.host().base_commit(machine.pending()).checksum
+    do(machine, "deploy", "-y", before)
+    explained, suggested = refused(machine, "tool-2")
+    assert explained == [
+        "error: tool-2 cannot be layered:",
+        "  tool-2-1.noarch needs tiny-libc >= 9, which only tiny-libc-9-1.x86_64 has",
+        "  tiny-libc-9-1.x86_64 would replace tiny-libc-2.36-1.x86_64, "
+        "which the base has and keeps",
+    ]
+    assert [line.split("  #")[0] for line in suggested] == [
+        "layer install tool-1-1",
+        f"layer deploy {after[:12]} --install tool-2",
+    ]
+    assert run_each(machine, "tool-2") == [["tool", "viewer", "viewer-libs", "zlib"]] * 2
