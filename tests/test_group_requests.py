@@ -352,6 +352,21 @@ def test_a_group_that_is_listed_no_longer_stays_what_it_was(
     assert [str(p) for p in layered(machine)] == ["bench-2-1.noarch"]
 
 
+def test_a_dead_repository_takes_no_package_from_a_group(
+    machine: Machine, own_shop: Shop, tmp_path: Path
+) -> None:
+    members = "<packagereq>bench</packagereq><packagereq>pear</packagereq>"
+    own_shop.publish(comps({**GROUPS, "fruit": members}))
+    run(machine, own_shop, "install", "@fruit")
+    (tmp_path / "dead").mkdir()
+    file = write_repo_file(tmp_path / "dead", "tiny", "http://127.0.0.1:1/")
+    file.write_text(f"{file.read_text()}skip_if_unavailable=1\n")
+    options = ["--sysroot", str(machine.path), *own_shop.options]
+    done = layer("upgrade", "-y", *options, "--repo-dir", str(tmp_path / "dead"), status=1)
+    assert "repository tiny" in done.stderr and "pear" in done.stderr
+    assert recorded(machine) == {"@fruit": ["bench", "pear"]}
+
+
 def layered(machine: Machine) -> list[object]:
     """The layered packages."""
     host = machine.host()
