@@ -14,7 +14,7 @@ from testdata.distro.tiny import tiny_repository, tiny_rpm
 from tests.cli import do, fails
 from tests.world import Machine, served
 
-_METALINK = """\
+METALINK = """\
 <?xml version="1.0" encoding="utf-8"?>
 <metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic">
  <files>
@@ -53,7 +53,7 @@ class Site:
             f"{mirror}repodata/repomd.xml</url>"
             for i, mirror in enumerate(mirrors)
         )
-        text = _METALINK.format(
+        text = METALINK.format(
             size=len(repomd),
             hashes=f'<hash type="{algorithm}">{digest}</hash>',
             mirrors="".join(urls),

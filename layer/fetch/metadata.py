@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import librepo
@@ -35,6 +35,7 @@ from layer.repository import NEVER
 _REPOMD = "repodata/repomd.xml"
 _LARGEST_REPOMD = 4 << 20  # bytes
 _LARGEST = 4 << 30  # bytes, of any other file
+_MOST_TRIED = 4  # mirrors with something else in place of metadata, one after the other
 _SOURCE = "source"  # beside repomd.xml: the URLs that it was asked from, as a checksum
 _KINDS = ("primary", "filelists")
 # The same list, packed in different ways: the first of them that a repository has is taken.
@@ -159,6 +160,31 @@ def _update_cache(
     reporter: Reporter,
     keys: Sequence[SigningKey],
 ) -> RepositoryMetadata:
+    """From the first of the repository's URLs that has what is metadata.
+
+    librepo goes on to the next where a file cannot be had or is not what was promised. Of
+    repomd.xml nothing is promised where there is no metalink: so what it leads to is tried.
+    """
+    urls = located.repository.base_urls
+    problem: Unreachable | None = None
+    for position in range(1 if located.checksum else min(len(urls), _MOST_TRIED)):
+        rest = replace(located, repository=replace(located.repository, base_urls=urls[position:]))
+        try:
+            new_repomd, signature = _fetch_repomd(rest, scratch, reporter)
+        except Unreachable as error:
+            raise problem or error from None
+        if rest.repository.checks_metadata:
+            _verify(rest.repository, new_repomd, signature, keys)
+        try:
+            return _fill_cache(rest, directory, scratch, reporter)
+        except Unreachable as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _fetch_repomd(located: Located, scratch: Path, reporter: Reporter) -> tuple[Path, Path]:
+    """repomd.xml, and its signature where it is to have one."""
     repository = located.repository
     new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
     begin = [(_REPOMD, new_repomd)]
@@ -172,8 +198,15 @@ def _update_cache(
     first[0].checksum_type, first[0].checksum = located.checksum_type, located.checksum
     perform(first, reporter)
     raise_failures(first)
-    if repository.checks_metadata:
-        _verify(repository, new_repomd, signature, keys)
+    return new_repomd, signature
+
+
+def _fill_cache(
+    located: Located, directory: Path, scratch: Path, reporter: Reporter
+) -> RepositoryMetadata:
+    """Fetches what the new repomd.xml lists, and puts all in the place of what was there."""
+    repository = located.repository
+    new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
     _check(repository, _REPOMD, new_repomd)
     records = _read_repomd(repository, new_repomd, scratch)
     missing = [record for record in records if not _matches(directory / record.cache_name, record)]

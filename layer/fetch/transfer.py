@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -67,7 +69,7 @@ def perform(downloads: Iterable[Download], reporter: Reporter) -> None:
     """Transfer all in parallel; what failed says so in `failure`.
 
     A resumable one whose connection broke goes on, as often as its repository's `retries` and
-    as long as each time more of it came.
+    as long as each time more of it came. OSError where there is no room.
     """
     pending = list(downloads)
     had = {id(download): -1 for download in pending}
@@ -114,8 +116,17 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
     for download, target in targets:
         why = error or target.err
         # Once it is there, what single mirrors did is of no interest any more.
-        found = (download.failure or f"{_url(download)}: {why}") if why else None
+        found = (download.failure or f"{_url(download)}: {_cause(why)}") if why else None
+        if found:
+            _refuse_full(download.destination.parent)
         download.failure = found and without_passwords(found)
+
+
+def _refuse_full(directory: Path) -> None:
+    """OSError where there is no room: librepo does not notice, and blames the checksum."""
+    found = os.statvfs(directory)
+    if (found.f_bavail if os.geteuid() else found.f_bfree) == 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_of_stranger(download: Download) -> bool:
@@ -200,6 +211,12 @@ def _cause(message: str) -> str:
     status = re.match(r"Status code: (\d+) for ", message)
     if status:
         return f"the server answers {status[1]}"
+    sums = re.match(r"Downloading .* Calculated: (\w+)\((\w+)\)\s+Expected: (\w+)", message)
+    if sums:
+        return f"its {sums[2]} checksum is {sums[1]}, and {sums[3]} was promised"
+    sizes = re.search(r"Content-Length: (\d+), repository metadata states .*: (\d+)", message)
+    if sizes:
+        return f"the server says that it has {sizes[1]} bytes, and {sizes[2]} were promised"
     curl = re.match(r"Curl error \(\d+\): (.*) for \S+ \[(.*)\]", message)
     if curl:
         return curl[2] or curl[1]
