@@ -16,6 +16,7 @@ from layer.footprint import gained, read_usage
 from layer.host import Host
 from layer.lock import canonical, read_lock, read_record
 from layer.model import Commit, Deployment, Resolution
+from layer.outputs import require_place, write_output
 from layer.plan_file import PlanFile, format_plan, parse_plan
 from layer.transaction import build
 from layer.words import shown
@@ -26,6 +27,7 @@ def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
 
     With the lock held since the change was prepared; what boots stays as it is.
     """
+    require_place(path)
     pending = host.require_pending()
     before = read_usage(host.sysroot.store.path)
     checksum = build(host, change)
@@ -44,7 +46,7 @@ def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
         command=host.options.command,
         shown={**planned.as_json(built), "triggers": _ran(host.store.read_commit(checksum))},
     )
-    path.write_text(format_plan(found))
+    write_output(path, format_plan(found).encode())
     return found
 
 
@@ -63,6 +65,8 @@ def read_plan(host: Host, path: Path) -> Change:
             f"{name} is for the stateroot {found.stateroot}, and this is {host.stateroot}",
             f"--stateroot {found.stateroot} works on that one",
         )
+    if pending.checksum == found.commit:
+        raise InvalidInput(f"commit {found.commit[:12]} of {name} is what boots next already")
     if plans.find(host, found.commit) is None:
         raise NotFound(
             f"commit {found.commit[:12]} of {name} is not here: cleaned up, or of another machine",

@@ -8,6 +8,7 @@ from pathlib import Path
 from layer.errors import LayerError, NotFound
 from layer.host import Host
 from layer.model import BaseState
+from layer.outputs import write_output
 from layer.reasons import Needs, Reason, reason
 from layer.rpmdb import extract_database
 from layer.sandbox.process import run
@@ -50,10 +51,7 @@ def draw(graph: str, file: Path) -> None:
         if done.status != 0:
             raise LayerError(f"dot cannot draw the graph: {done.output.strip()}")
         content = drawn.read_bytes()
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise LayerError(f"cannot write {file}: {error.strerror}") from error
+    write_output(file, content)
 
 
 def _read(host: Host) -> Needs:

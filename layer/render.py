@@ -196,7 +196,7 @@ def _requests(item: Change) -> list[str]:
     return [
         f"{what}: {', '.join(sorted(request.label for request in requests))}."
         for what, requests in (
-            ("Asked for, and layered already", come),
+            ("Asked for" if _built(item) else "Asked for, and layered already", come),
             ("No longer asked for", gone),
         )
         if requests

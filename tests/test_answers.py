@@ -121,6 +121,7 @@ def test_info_says_all_that_the_header_says(asked: Machine, shop: list[str]) -> 
     assert found["evr"] == "1-1"  # the newest
     assert (found["summary"], found["description"]) == ("The package tool", "The package tool")
     assert (found["license"], found["build-time"]) == ("MIT", 1700000000)
+    assert found["vendor"] is None  # createrepo_c writes an empty tag
     assert found["relations"]["Requires"] == ["libseed"]
     assert found["relations"]["Recommends"] == ["web"]
     assert "toolbox = 2" in found["relations"]["Provides"]

@@ -93,6 +93,7 @@ ROWS = {
         "user_cache",
         "configured",
         "records",
+        "outputs",
         "staged",
         "homes",
         "takeover",

@@ -249,6 +249,11 @@ def test_a_bad_lock_is_one_error(exported: str, name: str) -> None:
     assert format_lock(parse_lock(exported, "the.lock")) == exported
 
 
+def test_a_lock_that_cannot_be_written_is_one_error(machine_kept: Machine) -> None:
+    done = lock(machine_kept, "export", "/nonexistent/lock", status=1)
+    assert done.stderr == "error: cannot write /nonexistent/lock: No such file or directory\n"
+
+
 def test_a_checksum_that_was_sealed_anew_finds_no_package(
     machine_kept: Machine, exported: str, tmp_path: Path
 ) -> None:

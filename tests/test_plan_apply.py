@@ -47,7 +47,11 @@ def test_what_is_planned_is_what_is_deployed(machine: Machine, tmp_path: Path) -
     assert machine.layered() == []
     shown = apply(machine, file, "-n").stdout
     assert f"Commit: {found['commit']}\n  adds apple-1-1.x86_64\n" in shown
+    assert "\nAsked for: apple, daemon.\n" in shown
     assert apply(machine, file, "-y").stdout.endswith(f"{REBOOT}\n")
+    assert refused(machine, file) == (
+        f"error: commit {found['commit'][:12]} of {file} is what boots next already"
+    )
     assert machine.pending().checksum == found["commit"]
     assert machine.layered() == ["apple", "daemon", "libseed"]
     assert first(machine)["requested-packages"] == ["apple", "daemon"]
@@ -172,6 +176,15 @@ def test_a_bad_plan_is_one_error(written: Any, tmp_path: Path, name: str) -> Non
     edit, message = BAD[name]
     (tmp_path / "plan").write_text(edit(text))
     assert message in refused(machine, tmp_path / "plan")
+
+
+def test_a_plan_that_cannot_be_written_is_not_built(machine_kept: Machine) -> None:
+    with unchanged(machine_kept.path):
+        done = plan(machine_kept, Path("/nonexistent/plan"), "install", "web", status=1)
+    assert "Merging" not in done.stderr
+    assert done.stderr.endswith(
+        "error: cannot write /nonexistent/plan: there is no such directory\n"
+    )
 
 
 @pytest.mark.parametrize("words", [("-n", "web"), ("--download-only", "web"), ("-r", "web")])

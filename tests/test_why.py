@@ -101,6 +101,8 @@ def test_svg_is_drawn_into_a_file(deep: Machine, tmp_path: Path) -> None:
     assert do(deep, "why", "--svg", str(file), "bottom").stdout == ""
     words = [e.text for e in ElementTree.parse(file).iter("{http://www.w3.org/2000/svg}text")]
     assert "bottom-1-1.x86_64" in words and "Requires: depth" in words
+    both = do(deep, "why", "--dot", "--svg", str(file), "bottom").stdout
+    assert both == do(deep, "why", "--dot", "bottom").stdout
     assert "cannot write" in fails(deep, "why", "--svg", "/nonexistent/x.svg", "bottom")[0]
 
 

@@ -36,12 +36,13 @@ def export(host: Host, file: Path | None) -> None:
     """Write the lock of what boots next to FILE, or print it."""
     from layer import locking
     from layer.lock_file import format_lock
+    from layer.outputs import write_output
 
     text = format_lock(locking.export(host))
     if file is None:
         click.echo(text, nl=False)
     else:
-        file.write_text(text)
+        write_output(file, text.encode())
 
 
 @command.command("import")

@@ -38,7 +38,7 @@ def command(host: Host, package: str, is_whole: bool, is_dot: bool, drawing: Pat
     found = explain_presence(host, package, is_whole=is_whole)
     if drawing is not None:
         draw(as_dot(found), drawing)
-    elif is_dot:
+    if is_dot:
         click.echo(as_dot(found))
-    else:
+    elif drawing is None:
         click.echo(answer_text.reasons(found, is_whole=is_whole))

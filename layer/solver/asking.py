@@ -190,7 +190,9 @@ def _files(twins: Sequence[solv.XSolvable]) -> tuple[str, ...]:
 
 
 def _first(twins: Iterable[solv.XSolvable], key: int) -> str:
-    return next((str(text) for t in twins if (text := t.lookup_str(key))), "")
+    # libsolv says "<NULL>" of a vendor whose tag is there and empty.
+    texts = (t.lookup_str(key) for t in twins)
+    return next((str(text) for text in texts if text and text != "<NULL>"), "")
 
 
 def _largest(twins: Iterable[solv.XSolvable], key: int) -> int:
