@@ -414,6 +414,36 @@ def test_a_killed_download_is_continued_where_the_server_can(
     assert server.ranges == ([begun] if has_ranges else [begun, 0])
 
 
+def test_what_changed_on_the_server_is_not_glued_to_what_was_there(
+    server: Server, cache: Path
+) -> None:
+    package = package_of(server, "big")
+    kill_midway(server, cache, package)
+    server.has_ranges = True
+    path = server.directory / package.location
+    original = path.read_bytes()
+    path.write_bytes(bytes(255 - byte for byte in original))
+    error = failure(lambda: fetched(server, cache, package))
+    assert "checksum" in error.message
+    assert not (cache / f"{package.checksum}.rpm").exists()
+    path.write_bytes(original)
+    assert fetched(server, cache, package) == {package: original}
+
+
+def test_no_more_than_the_rest_comes_to_what_was_begun(server: Server, cache: Path) -> None:
+    package = package_of(server, "big")
+    kill_midway(server, cache, package)
+    server.has_ranges = True
+    with (server.directory / package.location).open("ab") as file:
+        file.write(bytes(100_000_000))
+    server.sent = 0
+    assert failure(lambda: fetched(server, cache, package))
+    time.sleep(0.1)  # what the server still writes into sockets
+    assert server.sent < 40_000_000
+    assert not (cache / f"{package.checksum}.rpm").exists()
+    assert sum(path.stat().st_size for path in cache.iterdir()) < 40_000_000
+
+
 @pytest.mark.parametrize("has_ranges", [False, True])
 @pytest.mark.parametrize("size", [1000, 5_000_000, None])
 def test_a_wrong_beginning_is_thrown_away(

@@ -80,10 +80,13 @@ def perform(downloads: Iterable[Download], reporter: Reporter) -> None:
         again = []
         for download in pending:
             now = _bytes_of(download)
+            most = download.limit or download.size
             may_retry = download.is_resumable and tries <= download.repository.access.retries
-            if download.failure and may_retry and now > max(had[id(download)], 0):
+            is_too_much = 0 < most < now  # and goes on to be
+            is_more = now > max(had[id(download)], 0) and not is_too_much
+            if download.failure and may_retry and is_more:
                 had[id(download)] = now
-                download.limit = download.limit or download.size
+                download.limit = most
                 download.size = download.end = 0  # librepo would compare them with the rest alone
                 again.append(download)
         pending = again
