@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from layer.config import Defaults, parse_defaults
+from layer.config import Defaults, default_access, parse_defaults
 from layer.lock import read_lock
 from layer.model import Commit, Repository
 from layer.next_files import NextFiles
 from layer.repos import decoded, gathered, read_repositories
-from layer.repository import Tls
+from layer.repository import Access, Tls
 from layer.sections import repository_variables
 
 _CONFIGURATION = "etc/dnf/dnf.conf"
@@ -40,7 +40,7 @@ def read_configured(
     Those of the directories win. The tree's own name files of the tree, which are copied to
     `cache` where they are in no checkout. InvalidInput names all files that are wrong.
     """
-    keep = cache / "files" / (base.checksum if base else "none")
+    keep = _copies(base, cache)
     configuration = read_configuration(files, base, keep)
     inherited = frozenset(configuration.defaults.settings.values())
 
@@ -54,6 +54,16 @@ def read_configured(
     found = {r.id: _on_this_machine(r, located) for r in ours}
     found |= {r.id: r for r in theirs}
     return tuple(found[id_] for id_ in sorted(found))
+
+
+def read_default_access(files: NextFiles, base: Commit | None, cache: Path) -> Access:
+    """How servers of no repository are reached, as the tree's dnf.conf says of all of them.
+
+    They get no login or certificate that is meant for repositories. InvalidInput where a
+    setting is wrong.
+    """
+    configuration = read_configuration(files, base, _copies(base, cache))
+    return default_access(configuration.defaults).for_strangers()
 
 
 def read_configuration(files: NextFiles, base: Commit | None, keep: Path) -> Configuration:
@@ -74,6 +84,11 @@ def read_configuration(files: NextFiles, base: Commit | None, keep: Path) -> Con
         if key.endswith(("cacert", "clientcert", "clientkey")) and value.startswith("/"):
             settings[key] = str(files.on_disk(value.lstrip("/"), keep))
     return Configuration(variables, replace(defaults, settings=settings))
+
+
+def _copies(base: Commit | None, cache: Path) -> Path:
+    """Where files of a tree lie that is not checked out."""
+    return cache / "files" / (base.checksum if base else "none")
 
 
 def _arch_of(base: Commit) -> str:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layer import bootplan, staged
-from layer.configured import read_configured
+from layer.configured import read_configured, read_default_access
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
 from layer.lock import Lock, base_of
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
 from layer.next_files import NextFiles
 from layer.origin import Origin, parse_origin
 from layer.report import SILENT, Reporter
-from layer.repository import Preference
+from layer.repository import Access, Preference
 from layer.repository_choice import Choice, choose
 from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
@@ -165,6 +165,10 @@ class Host:
         files, base = self._next_files(target)
         found = read_configured(files, base, self.options.repository_directories, self.cache)
         return choose(found, self.options.choice)
+
+    def access(self) -> Access:
+        """How servers of no repository are reached, as the deployment to come has it."""
+        return read_default_access(*self._next_files(None), self.cache)
 
     def settings(self) -> Settings:
         """What the machine's admin has set about layer."""

@@ -44,7 +44,7 @@ def read_files(host: Host, words: Sequence[str]) -> tuple[LocalFile, ...]:
                     f"--cache-only: {word} would have to be fetched",
                     "name the file, or leave it out",
                 )
-            path = fetch_url(word, host.cache / "packages", host.reporter)
+            path = fetch_url(word, host.cache / "packages", host.reporter, access=host.access())
         found.append(read_local_file(path))
     refuse_twins(found)
     return tuple(found)

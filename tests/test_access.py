@@ -26,6 +26,8 @@ from layer.model import Nevra, Package, Repository
 from layer.report import SILENT
 from layer.repository import Access, Tls
 from testdata.distro.tiny import tiny_repository, tiny_rpm
+from tests.cli import do, fails
+from tests.world import Machine
 
 SECRET = "s3cret"
 
@@ -180,6 +182,23 @@ def test_a_proxy_is_asked_with_its_own_login(folder: Path, tmp_path: Path) -> No
         fetch(proxied, tmp_path)
         assert "http://r.example/repodata/repomd.xml" in seen.paths
         assert set(seen.logins) == {""}
+
+
+def test_a_url_is_fetched_as_dnf_conf_says(folder: Path, machine: Machine) -> None:
+    conf = machine.pending().path / "etc/dnf/dnf.conf"
+    conf.parent.mkdir(exist_ok=True)
+    url = "http://r.example/small-1-1.noarch.rpm"
+    with serving(folder, wanted=f"u:{SECRET}") as (proxy, seen):
+        conf.write_text(
+            f"[main]\nproxy={proxy}\nproxy_username=u\nproxy_password={SECRET}\n"
+            f"username=me\npassword={SECRET}\nuser_agent=mine/1\n"
+        )
+        do(machine, "install", "-n", url)
+        assert url in seen.paths
+        assert (set(seen.logins), set(seen.agents)) == ({""}, {"mine/1"})
+    conf.write_text("[main]\nproxy=http://a b\n")
+    (error, *_) = fails(machine, "install", "-n", url)
+    assert error.startswith("error: /etc/dnf/dnf.conf, [main]: proxy must be http://HOST:PORT")
 
 
 def test_a_proxy_of_the_environment_counts_unless_none_is_wanted(
