@@ -49,7 +49,7 @@ def test_a_request_over_three_bases(moving: Machine) -> None:
     base_with(moving.world, "web", "suid", "pear")
     plan = do(moving, "upgrade", "-y").stdout
     kept = "In the base already, so kept as an inactive request:\n"
-    assert f"{kept}  pear-1\n  /usr/bin/suid\n  webserver\n" in plan
+    assert f"{kept}  /usr/bin/suid\n  pear-1\n  webserver\n" in plan
     entry = first(moving)
     assert entry["requested-packages"] == sorted(words)
     assert entry["packages"] == ["apple"]
