@@ -98,6 +98,16 @@ def test_a_list_leads_past_mirrors_that_are_dead(machine: Machine, site: Site) -
     assert layered(machine) == ["far-2-1.x86_64"]
 
 
+def test_nothing_is_left_where_it_was_called(
+    machine: Machine, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    do(machine, "install", "-n", *site.configure(metalink=site.metalink(f"{site.url}new/")), "far")
+    assert list(here.iterdir()) == []
+
+
 def test_the_list_is_kept_for_want_of_a_network(machine: Machine, site: Site) -> None:
     options = site.configure(metalink=site.metalink(f"{site.url}new/"))
     lines = fails(machine, "install", "-y", "-C", *options, "far")

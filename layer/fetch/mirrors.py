@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -82,7 +83,9 @@ def _read(repository: Repository, kind: str, path: Path) -> Located:
     handle.setopt(_OPTIONS[kind], path.as_uri())
     handle.setopt(librepo.LRO_FETCHMIRRORS, True)
     try:
-        with _silenced():
+        with _silenced(), tempfile.TemporaryDirectory(prefix="layer-") as scratch:
+            # Else librepo makes a directory where we happen to be, and leaves it there.
+            handle.setopt(librepo.LRO_DESTDIR, scratch)
             handle.perform(librepo.Result())
     except librepo.LibrepoException as error:
         raise broken(named, f"its {kind} names no mirror") from error
