@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from layer import verbs
+from layer.errors import RepositoryError
+from layer.store import stalls
 from layer.store.remote import add_remote, set_remote_ref
 from layer.store.sysroot import initialize
 from testdata.distro.tiny import FileSpec, tiny_rpm
 from tests.cli import do, fails, first
-from tests.world import REF, STATEROOT, Machine, World, ostree, remove, served
+from tests.snapshot import unchanged
+from tests.world import REF, STATEROOT, Fault, Machine, World, ostree, remove, served
 
 
 @pytest.fixture
-def watched(own_world: World, tmp_path: Path) -> Iterator[tuple[Machine, list[str]]]:
+def faults() -> dict[str, Fault]:
+    """What the server of bases does instead of an answer, by path; to be filled."""
+    return {}
+
+
+@pytest.fixture
+def watched(
+    own_world: World, tmp_path: Path, faults: dict[str, Fault]
+) -> Iterator[tuple[Machine, list[str]]]:
     """A machine whose next base has many new files; what is asked of the server of bases."""
     asked: list[str] = []
-    with served(own_world.path / "served", asked) as url:
+    with served(own_world.path / "served", asked, faults) as url:
         initialize(tmp_path / "machine", STATEROOT)
         machine = Machine(tmp_path / "machine", own_world)
         add_remote(machine.host().store, "tiny", url, verify=False)
@@ -130,3 +146,92 @@ def test_a_delta_that_comes_in_half_is_one_error(watched: tuple[Machine, list[st
     part.write_bytes(whole)
     do(machine, "upgrade", "-y")
     assert first(machine)["checksum"] == newest
+
+
+def victim_of(machine: Machine) -> str:
+    """The path on the server of a file that the machine has not got."""
+    known = here(machine)
+    new = (machine.world.path / "served").glob("objects/*/*.filez")
+    found = sorted(p for p in new if p.parent.name + p.stem not in known)[-1]
+    return f"/objects/{found.parent.name}/{found.name}"
+
+
+def begin(file: Path, handler: BaseHTTPRequestHandler) -> None:
+    """Answers as if all would come, and sends half of it."""
+    whole = file.read_bytes()
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(whole)))
+    handler.end_headers()
+    handler.wfile.write(whole[: len(whole) // 2])
+    handler.wfile.flush()
+
+
+def drop(file: Path, handler: BaseHTTPRequestHandler) -> None:
+    """Half of the file, and then the connection is gone."""
+    begin(file, handler)
+    linger = struct.pack("ii", 1, 0)  # a reset, and no orderly end
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    handler.connection.close()
+
+
+def test_a_connection_that_is_dropped_costs_one_object(
+    watched: tuple[Machine, list[str]], faults: dict[str, Fault]
+) -> None:
+    machine, asked = watched
+    known, victim = here(machine), victim_of(machine)
+    faults[victim] = drop
+    error = fails(machine, "upgrade", "-y")[0]
+    assert error.startswith(f"error: cannot pull {REF} from remote tiny (http://127.0.0.1:")
+    kept = here(machine) - known
+    faults.clear()
+    asked.clear()
+    do(machine, "upgrade", "-y")
+    again = [path.removeprefix("/objects/").removesuffix(".filez") for path in objects(asked)]
+    assert victim.removeprefix("/objects/").removesuffix(".filez") in again
+    assert not {name.replace("/", "") for name in again} & kept
+    assert len(set(again)) == len(again)
+
+
+def test_a_server_that_stalls_is_given_up(
+    watched: tuple[Machine, list[str]],
+    faults: dict[str, Fault],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, _ = watched
+    known, victim, is_over = here(machine), victim_of(machine), threading.Event()
+
+    def stall(file: Path, handler: BaseHTTPRequestHandler) -> None:
+        begin(file, handler)
+        is_over.wait(20)  # so that a broken watch is a failure, and no hang
+
+    faults[victim] = stall
+    monkeypatch.setattr(stalls, "PATIENCE", 0.5)
+    with pytest.raises(RepositoryError) as caught, unchanged(machine.path / "ostree/deploy"):
+        machine.apply(verbs.upgrade)
+    is_over.set()
+    assert caught.value.message.endswith("): nothing came for 0.5 seconds")
+    assert here(machine) - known
+    faults.clear()
+    monkeypatch.undo()
+    do(machine, "upgrade", "-y")
+
+
+def test_a_server_that_is_slow_is_waited_for(
+    watched: tuple[Machine, list[str]],
+    faults: dict[str, Fault],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, _ = watched
+
+    def trickle(file: Path, handler: BaseHTTPRequestHandler) -> None:
+        whole = file.read_bytes()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(whole)))
+        handler.end_headers()
+        for at in range(0, len(whole), len(whole) // 12):
+            handler.wfile.write(whole[at : at + len(whole) // 12])
+            time.sleep(0.25)
+
+    faults[victim_of(machine)] = trickle
+    monkeypatch.setattr(stalls, "PATIENCE", 1.5)  # of some 3 seconds that it takes
+    machine.apply(verbs.upgrade)

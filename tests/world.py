@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -266,30 +266,43 @@ def write_repo_file(directory: Path, name: str, url: str) -> Path:
     return file
 
 
+Fault = Callable[[Path, BaseHTTPRequestHandler], None]
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     asked: list[str]
 
-    def __init__(self, *arguments: Any, asked: list[str], **rest: Any) -> None:
+    def __init__(
+        self, *arguments: Any, asked: list[str], faults: Mapping[str, Fault], **rest: Any
+    ) -> None:
         self.asked = asked
+        self.faults = faults
         super().__init__(*arguments, **rest)
 
     def do_GET(self) -> None:
         """Notes what is asked for."""
         self.asked.append(self.path)
-        super().do_GET()
+        if self.path in self.faults:
+            self.faults[self.path](Path(self.translate_path(self.path)), self)
+        else:
+            super().do_GET()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""
 
 
 @contextmanager
-def served(directory: Path, asked: list[str] | None = None) -> Iterator[str]:
+def served(
+    directory: Path, asked: list[str] | None = None, faults: Mapping[str, Fault] | None = None
+) -> Iterator[str]:
     """Serves a directory by plain HTTP on loopback; gives its URL.
 
-    The paths of all requests are added to `asked`.
+    The paths of all requests are added to `asked`; those in `faults` are answered by these.
     """
     asked = [] if asked is None else asked
-    handler = partial(_Quiet, directory=str(directory), asked=asked)
+    handler = partial(
+        _Quiet, directory=str(directory), asked=asked, faults={} if faults is None else faults
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -40,9 +40,10 @@ def interruptible(also: Callable[[], object] = lambda: None) -> Iterator[Any]:
     Python runs no signal handler while libostree's C code works, so a thread
     listens for it. It calls `also`, too, again and again until the block ends.
     """
-    cancellable = Gio.Cancellable()
+    cancellable, interrupted = Gio.Cancellable(), threading.Event()
 
     def cancel() -> None:
+        interrupted.set()
         cancellable.cancel()
         also()
 
@@ -50,7 +51,7 @@ def interruptible(also: Callable[[], object] = lambda: None) -> Iterator[Any]:
         with _handled(cancel), _listening(cancel):
             yield cancellable
     finally:
-        if cancellable.is_cancelled():
+        if interrupted.is_set():  # others may cancel for other reasons
             raise KeyboardInterrupt
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,17 @@ from layer.report import Reporter
 from layer.status import Signature
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
+from layer.store.stalls import Connections, Watch
+
+# ostree-repo-pull.c: what it counts for those who show progress.
+_COUNTERS = (
+    "fetched",
+    "metadata-fetched",
+    "fetched-delta-parts",
+    "outstanding-writes",
+    "outstanding-metadata-fetches",
+    "outstanding-fetches",
+)
 
 
 def add_remote(
@@ -89,7 +98,8 @@ def pull(
 
     The ref itself stays as it was: it moves when the commit is deployed.
     RepositoryError names the remote and its URL. What was fetched before an
-    interruption is kept and not fetched again.
+    interruption is kept and not fetched again. A server that sends nothing for
+    `stalls.PATIENCE` seconds is given up.
     """
     options = {"refs": GLib.Variant("as", [ref])}
     if commit is not None:
@@ -147,45 +157,26 @@ def _pull(
         )
     progress = OSTree.AsyncProgress.new()
     progress.connect("changed", lambda it: _tell(reporter, f"{remote}:{ref}", it))
-    hang_up = partial(_hang_up, frozenset(_sockets().values()))
-    with _ref_kept(store, remote, ref), interruptible(hang_up) as cancellable:
+    connections = Connections()
+    with _ref_kept(store, remote, ref), interruptible(connections.hang_up) as cancellable:
+        watch = Watch(connections, partial(_work_done, progress), cancellable.cancel)
         try:
             wanted = GLib.Variant("a{sv}", options)
-            store.repo.pull_with_options(remote, wanted, progress, cancellable)
+            with watch:
+                store.repo.pull_with_options(remote, wanted, progress, cancellable)
             _, checksum = store.repo.resolve_rev(f"{remote}:{ref}", False)
         except GLib.Error as error:
             url = remote_url(store, remote)
+            why, hint = error.message, "is the server up, and does it have that ref?"
+            if watch.has_stalled:
+                why = f"nothing came for {watch.patience:g} seconds"
+                hint = "run the command again: what has come is kept, and not fetched again"
             raise RepositoryError(
-                f"cannot pull {ref} from remote {remote} ({url}): {error.message}",
-                "is the server up, and does it have that ref?",
+                f"cannot pull {ref} from remote {remote} ({url}): {why}", hint
             ) from error
         finally:
             progress.finish()
     return str(checksum)
-
-
-def _hang_up(known: frozenset[str]) -> None:
-    """Ends the connections that were opened since.
-
-    libostree's pull looks at its cancellable when an answer comes, and from a
-    server that stalls none does (ostree-fetcher-curl.c of 2022.7).
-    """
-    for descriptor, name in _sockets().items():
-        if name not in known:
-            with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-                if connection.family in (socket.AF_INET, socket.AF_INET6):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-
-def _sockets() -> dict[int, str]:
-    """Our open sockets: descriptors and the kernel's names of them."""
-    found = {}
-    for entry in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            name = str(entry.readlink())
-            if name.startswith("socket:"):
-                found[int(entry.name)] = name
-    return found
 
 
 @contextmanager
@@ -248,6 +239,11 @@ def _import_keys(repo: Any, name: str, keys: Path) -> None:
         _, known = repo.remote_get_gpg_keys(name, None, None)
     if not imported and not known:  # 0 are imported of those that are there already, too
         raise InvalidInput(f"there is no GPG key in {keys}")
+
+
+def _work_done(progress: Any) -> tuple[int, ...]:
+    """What changes while libostree is at work, be it on what came long ago."""
+    return tuple(progress.get_uint(key) for key in _COUNTERS)
 
 
 def _tell(reporter: Reporter, name: str, progress: Any) -> None:
