@@ -139,6 +139,46 @@ def test_a_variable_that_is_known_is_followed() -> None:
     )
 
 
+CHOICE = """UPDATE=
+if which gtk-update-icon-cache-3.0 >/dev/null 2>&1; then
+    UPDATE=gtk-update-icon-cache-3.0
+elif which {other} >/dev/null 2>&1; then
+    UPDATE={other}
+fi
+if [ -n "$UPDATE" ]; then
+    "$UPDATE" --force --quiet /usr/share/icons/hicolor
+fi
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (CHOICE.format(other="gtk-update-icon-cache"), "covered"),
+        (CHOICE.format(other="rm"), "unknown"),
+        (CHOICE.format(other="$1"), "unknown"),
+        (CHOICE.format(other="$(cat /etc/tool.conf)"), "unknown"),
+        (CHOICE.format(other="gtk-update-icon-cache").replace("UPDATE=\n", "", 1), "unknown"),
+        (CHOICE.format(other="true").replace("-n", "-z", 1), "unknown"),
+    ],
+)
+def test_a_variable_that_holds_one_of_few_texts_is_followed_with_each(
+    body: str, verdict: str
+) -> None:
+    (found,) = [item for item in audit(body).judged if item.text.startswith('"$UPDATE"')]
+    assert found.verdict.value == verdict
+
+
+def test_what_hangs_on_one_of_few_texts_declares_nothing() -> None:
+    body = (
+        "if which a; then MODE=0711; else MODE=0755; fi\n"
+        "case $MODE in 0711) useradd -r tool;; esac\nuseradd -r other\n"
+    )
+    found = {item.text: item.verdict.value for item in audit(body).judged}
+    assert found["useradd -r tool"] == "unknown"
+    assert found["useradd -r other"] == "rewritten"
+
+
 def test_alternatives_capabilities_links_and_modes_are_declared() -> None:
     body = (
         "update-alternatives --install /usr/bin/t t /usr/bin/tool 50 \\\n"

@@ -165,7 +165,7 @@ class Simple:
             state.ends = "exit"
         if way is not state:
             state.ends, state.arguments = way.ends, way.arguments
-            state.variables = way.variables
+            state.variables, state.maybe = way.variables, way.maybe
         return status
 
 

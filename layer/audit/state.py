@@ -15,6 +15,9 @@ NUMBER = UNKNOWN + "\2"
 """Stands in texts for a number that only a run would tell; no script that is read holds it."""
 
 
+_MOST_TEXTS = 4  # that are followed of one variable
+
+
 class TooLong(Exception):
     """A script that calls and loops more than any real one; it is judged as a whole."""
 
@@ -34,6 +37,9 @@ class Guard:
 
     kind: GuardKind
     about: str = ""
+
+
+DOUBT = (Guard(GuardKind.OTHER),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class State:
     `arguments` are the positional ones, None where not even their number is known.
     `touched` names variables in the order in which they were set; `fed` is what standard
     input holds, None where it is the script's own. `ends` is "" for a place that is
-    reached, else "jump" (return, break, continue) or "exit".
+    reached, else "jump" (return, break, continue) or "exit". `maybe` has the few texts of
+    which a variable holds one, where it is not known which.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -71,6 +78,7 @@ class State:
     touched: list[str] = field(default_factory=list)
     fed: str | None = None
     ends: str = ""
+    maybe: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def copy(self) -> State:
         """A shell of its own that begins with the same; what it touches is noted here too."""
@@ -82,7 +90,27 @@ class State:
             self.touched,
             self.fed,
             self.ends,
+            dict(self.maybe),
         )
+
+    def ways(self, name: str) -> tuple[State, ...]:
+        """A shell for each of the texts that a variable may hold."""
+        ways = []
+        for text in sorted(self.maybe[name]):
+            way = self.copy()
+            way.assign(name, text)
+            way.guards = (*way.guards, *DOUBT)
+            ways.append(way)
+        return tuple(ways)
+
+    def undecided(self, node: Node) -> str:
+        """A variable of which this statement needs the text, "" where all are known or none is."""
+        if not self.maybe or node.kind == "function_definition":
+            return ""
+        for part in node.walk():
+            if part.kind == "variable_name" and part.text in self.maybe:
+                return part.text
+        return ""
 
     def value(self, name: str) -> str:
         """What a variable or a positional argument holds."""
@@ -100,11 +128,13 @@ class State:
         """Sets a variable."""
         self.touched.append(name)
         self.variables[name] = text
+        self.maybe.pop(name, None)
 
     def forget(self, names: Sequence[str]) -> None:
         """From here on these may hold anything."""
         for name in names:
             self.variables[name] = UNKNOWN
+            self.maybe.pop(name, None)
             if name == ARGUMENTS:
                 self.arguments = None
 
@@ -125,6 +155,7 @@ def join(state: State, ways: Sequence[State], guards: tuple[Guard, ...]) -> None
         return
     state.ends = ""
     state.variables = _common([way.variables for way in going])
+    state.maybe = _few(going)
     arguments = {way.arguments for way in going}
     state.arguments = arguments.pop() if len(arguments) == 1 else None
     state.functions = _common_functions(going)
@@ -145,6 +176,18 @@ def _common(ways: Sequence[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
+def _few(ways: Sequence[State]) -> dict[str, frozenset[str]]:
+    """The variables of which each way knows few texts, and all together few, but not one."""
+    found: dict[str, frozenset[str]] = {}
+    for name in ways[0].variables:
+        texts: set[str] = set()
+        for way in ways:
+            texts |= way.maybe.get(name, {way.variables.get(name, UNKNOWN)})
+        if 1 < len(texts) <= _MOST_TEXTS and not any(UNKNOWN in text for text in texts):
+            found[name] = frozenset(texts)
+    return found
+
+
 def _common_functions(ways: Sequence[State]) -> dict[str, tuple[Node, ...]]:
     """Every body that a name may have; an empty one where it may have none."""
     names = {name for way in ways for name in way.functions}
@@ -158,3 +201,9 @@ def _common_functions(ways: Sequence[State]) -> dict[str, tuple[Node, ...]]:
 
 MAYBE = Node("maybe", "", "", 0, 0, 0, False, ())
 """Among the bodies of a function: it is not sure which of them holds, or that any does."""
+
+
+def arrive(state: State) -> None:
+    """The end of a loop or a function, at which jumps come down."""
+    if state.ends == "jump":
+        state.ends = ""

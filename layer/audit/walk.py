@@ -10,7 +10,7 @@ from layer.audit.grammar import Node
 from layer.audit.notes import Notes
 from layer.audit.redirection import Plumbing, plumb
 from layer.audit.scan import jumps, local_names, set_names
-from layer.audit.state import MAYBE, UNKNOWN, Guard, GuardKind, State, TooLong, Word, join
+from layer.audit.state import DOUBT, MAYBE, UNKNOWN, Guard, State, TooLong, Word, arrive, join
 from layer.audit.verdict import Verdict
 
 _MOST_ROUNDS = 64
@@ -79,6 +79,12 @@ class Walker:
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise TooLong
+        name = state.undecided(node)
+        if name:
+            ways = state.ways(name)
+            results = {self.statement(node, way) for way in ways}
+            join(state, ways, DOUBT)
+            return results.pop() if len(results) == 1 else None
         known = self._kinds.get(node.kind)
         if known is not None:
             return known(node, state)
@@ -106,7 +112,7 @@ class Walker:
         found = self._probes.pop()
         if self._probes:
             self._probes[-1] += found
-        return status, tuple(dict.fromkeys(found)) or (Guard(GuardKind.OTHER),)
+        return status, tuple(dict.fromkeys(found)) or DOUBT
 
     def _branch(
         self,
@@ -241,8 +247,7 @@ class Walker:
         ]
         for other in rest if matches is True else ():
             self.skip(other)
-        guards = (Guard(GuardKind.OTHER),)
-        return self._branch(matches, guards, state, body, lambda s: self._arms(text, rest, s))
+        return self._branch(matches, DOUBT, state, body, lambda s: self._arms(text, rest, s))
 
     # --- loops and functions
 
@@ -271,7 +276,7 @@ class Walker:
             self.statement(body, state)
             if leaves:
                 state.forget(state.touched[start:])
-            _arrive(state)
+            arrive(state)
         return None
 
     def _while(self, node: Node, state: State) -> bool | None:
@@ -289,11 +294,11 @@ class Walker:
             self.set_variable(node, name, UNKNOWN, state)
         start = len(state.touched)
         _, guards = self._condition(test, state)
-        guards = (*guards, Guard(GuardKind.OTHER))
+        guards = (*guards, *DOUBT)
         ways = (state.copy(), state.copy())
         ways[0].guards = (*ways[0].guards, *guards)
         self.statement(body, ways[0])
-        _arrive(ways[0])
+        arrive(ways[0])
         join(state, ways, guards)
         state.forget(state.touched[start:])
 
@@ -325,7 +330,7 @@ class Walker:
                 forgotten += state.touched[start:]
                 status = None
             state.forget(forgotten)
-            _arrive(state)
+            arrive(state)
         self._depth -= 1
         state.arguments = saved
         return status
@@ -354,9 +359,8 @@ class Walker:
             further.fed = UNKNOWN
             self.statement(stage, further)
             status = None
-        guards = (Guard(GuardKind.OTHER),)
         for operator, right in plumbing.followed:
-            status = self.then(operator, status, guards, right, state)
+            status = self.then(operator, status, DOUBT, right, state)
         return status
 
     def _lone_redirect(self, node: Node, state: State) -> bool | None:
@@ -388,9 +392,3 @@ class Walker:
         if fault:
             self.doubt(node, fault)
         state.assign(name, text)
-
-
-def _arrive(state: State) -> None:
-    """The end of a loop or a function, at which jumps come down."""
-    if state.ends == "jump":
-        state.ends = ""
