@@ -12,7 +12,7 @@ from pathlib import Path
 
 from layer.change import Leftover
 from layer.importer import find_package
-from layer.layout import place, tmpfiles_path
+from layer.layout import declared_paths, place, tmpfiles_path
 from layer.model import Deployment, LockedPackage, Nevra, PackageHeader, Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
@@ -80,11 +80,12 @@ def find_leftovers(
     base: Tree,
     staying: Sequence[Tree],
     vacated: Collection[str] = (),
+    coming: Iterable[PackageHeader] = (),
 ) -> tuple[Leftover, ...]:
     """What packages that go leave in a deployment's /etc and in its stateroot's /var, sorted.
 
-    What one of the trees `staying` or the base has as its own, too, is not left by anybody; the
-    base no longer has the paths `vacated`.
+    What one of the trees `staying`, one of the packages `coming`, which have no tree yet, or the
+    base has as its own, too, is not left by anybody; the base no longer has the paths `vacated`.
     """
     found: set[Leftover] = set()
     for bequest in gone:
@@ -94,10 +95,13 @@ def find_leftovers(
         return ()
     declared = {path for tree in staying for path in _declared(store, tree)}
     declared.update(_declared(store, base, vacated))
+    placements = [place(header) for header in coming]
+    declared.update(path for one in placements for path in declared_paths(one.tmpfiles))
+    brought = {placed.path for one in placements for placed in one.files}
 
     def is_owned(path: str) -> bool:
         trees = staying if path in vacated else [*staying, base]
-        return any(lookup(store, tree, path) for tree in trees)
+        return path in brought or any(lookup(store, tree, path) for tree in trees)
 
     return tuple(
         sorted(

@@ -125,7 +125,7 @@ def prepare(
         to_fetch=tuple(to_fetch),
         triggers=fired,
         bringing=bringing(headers, placements),
-        leftovers=_leftovers(host, previous, base, packages, going),
+        leftovers=_leftovers(host, previous, base, (packages, headers), going),
         overlay=tracked_files(host, after),
         kernel_arguments=_kernel_arguments(host, base, kernel_arguments),
         files=tuple(sorted(sources.files.items())),
@@ -310,11 +310,15 @@ def _read_fetched(package: Package, path: Path) -> PackageHeader:
 
 
 def _leftovers(
-    host: Host, previous: Lock, base: Commit, packages: Sequence[Package], going: Going
+    host: Host,
+    previous: Lock,
+    base: Commit,
+    new: tuple[Sequence[Package], Sequence[PackageHeader]],
+    going: Going,
 ) -> tuple[Leftover, ...]:
     """What packages leave that are no longer layered, or taken away from the base only now."""
     store = host.store
-    kept = {p.nevra.name for p in packages}
+    kept = {p.nevra.name for p in new[0]}
     away = {*kept, *(nevra.name for nevra in previous.gone)}
     headers = [header for header in going.headers if header.nevra.name not in away]
     vacated = {*going.files, *(tmpfiles_path(header.nevra.name) for header in headers)}
@@ -325,10 +329,12 @@ def _leftovers(
     merge = bootplan.merge_source(host.sysroot.deployments(), host.stateroot)
     if merge is None or not gone:
         return ()
-    imported = (find_package(store, package.checksum) for package in packages)
-    staying = [package.root for package in imported if package is not None]
+    pairs = zip(*new, strict=True)
+    imported = [(find_package(store, package.checksum), header) for package, header in pairs]
+    staying = [package.root for package, _ in imported if package is not None]
+    coming = [header for package, header in imported if package is None]
     var = host.sysroot.var(host.stateroot)
-    return find_leftovers(store, merge, var, gone, base.root, staying, vacated)
+    return find_leftovers(store, merge, var, gone, base.root, staying, vacated, coming)
 
 
 def _kernel_arguments(host: Host, base: Commit, wanted: Sequence[str] | None) -> tuple[str, ...]:

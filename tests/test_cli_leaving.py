@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from testdata.distro.tiny import FileSpec, RpmSpec, tiny_rpm
 from tests.cli import do
 from tests.snapshot import unchanged
 from tests.world import STATEROOT, Machine, World, remove
@@ -60,6 +61,26 @@ def test_what_stays_behind_is_said(lived: Machine, words: list[str]) -> None:
 def test_what_stays_of_others_is_not_said(lived: Machine) -> None:
     plan = do(lived, "uninstall", "-n", "web").stdout
     assert "Left behind" not in plan
+
+
+def test_what_a_new_package_brings_too_is_not_said(own_world: World, tmp_path: Path) -> None:
+    """It is not imported yet when the plan is made: its header alone says what it has."""
+
+    def data(name: str) -> RpmSpec:
+        config = FileSpec("/etc/data.conf", b"setting=1\n", config=True)
+        return tiny_rpm(name, config, FileSpec.directory("/var/lib/alpha"), arch="x86_64")
+
+    own_world.publish(data("old-data"), tiny_rpm("app", requires=("old-data",)))
+    machine = own_world.machine(tmp_path / "machine")
+    machine.install("app")
+    (etc(machine) / "data.conf").write_text("setting=mine\n")
+    (var(machine) / "lib/alpha").mkdir(parents=True)
+    assert "Left behind" in do(machine, "uninstall", "-n", "app").stdout
+    own_world.publish(data("new-data"), tiny_rpm("app", version="2", requires=("new-data",)))
+    plan = do(machine, "upgrade", "-n").stdout
+    assert "new-data" in plan
+    assert "Left behind" not in plan
+    remove([machine.path])
 
 
 def test_nothing_stays_where_nothing_was_made(machine: Machine) -> None:
