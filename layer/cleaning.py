@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from layer import booting, bootplan, downloads, plans
 from layer.copies import REFS as COPIES
@@ -11,12 +12,33 @@ from layer.errors import InvalidInput
 from layer.headers import headers_ref
 from layer.host import Host
 from layer.lock import base_of, read_lock, read_record
-from layer.model import Deployment, LockedPackage
+from layer.model import Deployment, LockedPackage, Repository
+
+_ASIDE = ".aside-"  # a repository's id begins with no dot
 
 
 def forget_metadata(host: Host) -> None:
     """Removes cached repository metadata and packages that were fetched and not imported."""
     shutil.rmtree(host.cache, ignore_errors=True)
+
+
+@contextmanager
+def fetching_anew(host: Host, repository: Repository) -> Iterator[None]:
+    """Sets what is cached of a repository aside; it comes back where the fetching fails."""
+    there, aside = host.cache / repository.id, host.cache / f"{_ASIDE}{repository.id}"
+    if aside.is_dir() and not there.is_dir():
+        aside.rename(there)  # a process was killed
+    shutil.rmtree(aside, ignore_errors=True)
+    if there.is_dir():
+        there.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.is_dir():
+            shutil.rmtree(there, ignore_errors=True)
+            aside.rename(there)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def forget_downloads(host: Host) -> None:

@@ -68,7 +68,7 @@ def as_json(facts: RepositoryFacts) -> dict[str, Any]:
         "fetched": None if facts.fetched is None else instant(int(facts.fetched)),
         "expires": None if expires is None else instant(int(expires)),
         "metadata_expire": None if of.metadata_expire == NEVER else of.metadata_expire,
-        "is_fresh": facts.is_fresh,
+        "fresh": facts.is_fresh,
         "problem": facts.problem or None,
         "gpgcheck": of.checks_packages,
         "repo_gpgcheck": of.checks_metadata,

@@ -7,7 +7,7 @@ booting a `BootPlan` for `Sysroot.write`. None of them asks or prints.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
 from layer import bootplan, cleaning
@@ -202,16 +202,15 @@ def rollback(host: Host, *, keep_etc: bool = False) -> tuple[BootPlan, tuple[Etc
 
 
 def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
-    """Fetches the metadata of every enabled repository; `force` forgets what is cached."""
-    if force:
-        cleaning.forget_metadata(host)
+    """Fetches the metadata of every enabled repository; `force` all of them, changed or not."""
     repositories = host.repositories()
     if not repositories:
         raise NotFound(
             "no repository is enabled", "put a .repo file into /etc/yum.repos.d or use --repo-dir"
         )
     for repository in repositories:
-        fetch_checked(repository, host.refreshing().fetching)
+        with cleaning.fetching_anew(host, repository) if force else nullcontext():
+            fetch_checked(repository, host.refreshing().fetching)
         yield repository
 
 

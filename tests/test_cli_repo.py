@@ -38,7 +38,7 @@ def repo(machine: Machine, *words: str) -> str:
 
 def as_json(machine: Machine, *words: str) -> list[dict[str, Any]]:
     """The same, read."""
-    found: list[dict[str, Any]] = json.loads(repo(machine, *words, "--json"))
+    found: list[dict[str, Any]] = json.loads(repo(machine, *words, "--json"))["repositories"]
     return found
 
 
@@ -98,7 +98,7 @@ def test_all_about_a_repository(machine: Machine, tmp_path: Path) -> None:
     expected = {
         "id": "web", "name": "The web", "enabled": True, "baseurl": [shown], "metalink": None,
         "mirrorlist": None, "mirrors": [], "packages": 2, "size": size, "fetched": _WHEN,
-        "expires": "2023-11-14T23:13:20Z", "metadata_expire": 3600, "is_fresh": False,
+        "expires": "2023-11-14T23:13:20Z", "metadata_expire": 3600, "fresh": False,
         "problem": None, "gpgcheck": True, "repo_gpgcheck": False,
         "gpgkey": [f"file://{packages}/key.asc"], "excludepkgs": ["a*", "b"],
         "keys": [{"fingerprint": fingerprint, "user": "Tiny <tiny@example.org>"}],

@@ -293,6 +293,23 @@ def test_refresh_md_names_the_repositories(machine: Machine, world: World) -> No
     )
 
 
+def test_a_forced_refresh_that_fails_leaves_what_is_cached(
+    machine: Machine, world: World, tmp_path: Path
+) -> None:
+    packages, repos = tmp_path / "packages", tmp_path / "repos"
+    shutil.copytree(world.packages, packages)
+    repos.mkdir()
+    write_repo_file(repos, "own", f"file://{packages}")
+    options, kept = ("--repo-dir", str(repos)), machine.host().cache
+    machine.layer("refresh-md", *options)
+    cached = {path.name: path.read_bytes() for path in (kept / "own").iterdir()}
+    (packages / "repodata").rename(tmp_path / "elsewhere")
+    machine.layer("refresh-md", "--force", *options, status=1)
+    assert {p.name: p.read_bytes() for p in (kept / "own").iterdir()} == cached
+    assert [path.name for path in kept.glob(".aside*")] == []
+    machine.layer("search", "-C", *options, "pear")
+
+
 def test_the_deployments_own_repo_files_are_read(machine: Machine, world: World) -> None:
     folder = machine.pending().path / "etc/yum.repos.d"
     folder.mkdir()

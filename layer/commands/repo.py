@@ -39,7 +39,7 @@ def list_(host: Host, which: str, is_json: bool) -> None:
         host, with_enabled=which != "disabled", with_disabled=which != "enabled"
     )
     if is_json:
-        click.echo(json.dumps([as_json(facts) for facts in found], indent=2, sort_keys=True))
+        click.echo(json.dumps({"repositories": [as_json(facts) for facts in found]}, indent=2))
     else:
         click.echo(repository_list(found) or "No repositories.")
 
@@ -59,6 +59,6 @@ def info(host: Host, ids: tuple[str, ...], is_json: bool) -> None:
 
     found = describe_repositories(host, ids)
     if is_json:
-        click.echo(json.dumps([as_json(facts) for facts in found], indent=2, sort_keys=True))
+        click.echo(json.dumps({"repositories": [as_json(facts) for facts in found]}, indent=2))
     else:
         click.echo(repository_descriptions(found) or "No repositories.")
