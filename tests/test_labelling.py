@@ -214,6 +214,7 @@ def test_a_changed_policy_relabels_what_it_touches_and_reads_nothing_else(
         f"{POLICY}/file_contexts",
         f"{POLICY}/file_contexts.subs_dist",
         "usr/lib/libtiny.so.1",
+        "usr/lib/os-release",  # for $releasever
         "usr/share/layer/ids.json",
         "usr/share/rpm/rpmdb.sqlite",
     }
