@@ -71,7 +71,7 @@ class EtcEdit:
         return self.path in _ASIDE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.
 
@@ -99,17 +99,17 @@ class Change:
     after: Origin
     previous_base: Commit | None
     base: Commit
-    base_packages: PackageDiff | None
+    base_packages: PackageDiff | None = None
     previous: Lock
     lock: Lock
-    resolution: Resolution
-    headers: tuple[PackageHeader, ...]
-    audits: tuple[Audit, ...]
-    unmade: tuple[str, ...]
-    to_fetch: tuple[Package, ...]
-    triggers: tuple[str, ...]
-    bringing: tuple[str, ...]
-    leftovers: tuple[Leftover, ...]
+    resolution: Resolution = field(default_factory=Resolution)
+    headers: tuple[PackageHeader, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    unmade: tuple[str, ...] = ()
+    to_fetch: tuple[Package, ...] = ()
+    triggers: tuple[str, ...] = ()
+    bringing: tuple[str, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     kernel_arguments: tuple[str, ...]
     overlay: bytes = field(default=b"", repr=False)
     is_overlay_new: bool = False

@@ -15,7 +15,7 @@ from layer.feasibility import check_room_to_boot, tracked_files
 from layer.footprint import gained, read_usage
 from layer.host import Host
 from layer.lock import canonical, read_lock, read_record
-from layer.model import Commit, Deployment, Resolution
+from layer.model import Commit, Deployment
 from layer.outputs import require_place, write_output
 from layer.plan_file import PlanFile, format_plan, parse_plan
 from layer.transaction import build
@@ -93,17 +93,8 @@ def _change(host: Host, pending: Deployment, found: PlanFile) -> Change:
         after=found.origin,
         previous_base=host.find_base(pending),
         base=base,
-        base_packages=None,
         previous=host.lock_of(pending),
         lock=read_lock(commit) if commit != base else replace(host.lock_of(pending), packages=()),
-        resolution=Resolution(),
-        headers=(),
-        audits=(),
-        unmade=(),
-        to_fetch=(),
-        triggers=(),
-        bringing=(),
-        leftovers=(),
         overlay=overlay,
         kernel_arguments=found.kernel_arguments,
         again=found.commit,

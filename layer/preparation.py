@@ -155,17 +155,8 @@ def prepare_again(
         after=after,
         previous_base=base,
         base=base,
-        base_packages=None,
         previous=lock,
         lock=lock,
-        resolution=Resolution(),
-        headers=(),
-        audits=(),
-        unmade=(),
-        to_fetch=(),
-        triggers=(),
-        bringing=(),
-        leftovers=(),
         overlay=overlay,
         kernel_arguments=(
             pending.kernel_arguments if kernel_arguments is None else tuple(kernel_arguments)

@@ -15,9 +15,9 @@ import pytest
 
 from layer.errors import InvalidInput
 from layer.lock_file import format_lock, parse_lock
-from layer.sealed import seal
 from testdata.distro.tiny import tiny_repository, tiny_rpm
 from tests.cli import do
+from tests.sealing import edited
 from tests.snapshot import unchanged
 from tests.world import Machine, World, base_packages, layer, ostree, remove
 
@@ -180,18 +180,6 @@ def test_local_files_overrides_options_and_ids_are_in_it(world: World, tmp_path:
 # --- bad input ---
 
 
-def damaged(change: Callable[[dict[str, Any]], None]) -> Callable[[str], str]:
-    """An edit whose author has sealed the file again."""
-
-    def edit(text: str) -> str:
-        value = json.loads(text)
-        del value["seal"]
-        change(value)
-        return seal(value)
-
-    return edit
-
-
 BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "empty": (lambda _: "", "is damaged, or no file of layer's: it is no JSON"),
     "cut short": (lambda text: text[:-40], "is damaged, or no file of layer's: it is no JSON"),
@@ -204,32 +192,32 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "edited": (lambda t: t.replace("apple-1-1", "apple-1-2"), "was edited, or is damaged"),
     "a location above": (
-        damaged(lambda v: v["packages"][0].update(location="../../etc/shadow")),
+        edited(lambda v: v["packages"][0].update(location="../../etc/shadow")),
         "location is not what it should be",
     ),
     "an absolute location": (
-        damaged(lambda v: v["packages"][0].update(location="/etc/shadow")),
+        edited(lambda v: v["packages"][0].update(location="/etc/shadow")),
         "location is not what it should be",
     ),
     "a short checksum": (
-        damaged(lambda v: v["packages"][0].update(sha256="abc")),
+        edited(lambda v: v["packages"][0].update(sha256="abc")),
         "sha256 is not what it should be",
     ),
     "a name with a slash": (
-        damaged(lambda v: v["packages"][0].update(nevra="../x-1-1.x86_64")),
+        edited(lambda v: v["packages"][0].update(nevra="../x-1-1.x86_64")),
         "nevra is not what it should be",
     ),
-    "no packages": (damaged(lambda v: v.pop("packages")), "packages is not what it should be"),
+    "no packages": (edited(lambda v: v.pop("packages")), "packages is not what it should be"),
     "a text for a size": (
-        damaged(lambda v: v["packages"][0].update(size="1")),
+        edited(lambda v: v["packages"][0].update(size="1")),
         "size is not what it should be",
     ),
     "ids that are texts": (
-        damaged(lambda v: v.update(ids={"alpha": "1"})),
+        edited(lambda v: v.update(ids={"alpha": "1"})),
         "ids is not what it should be",
     ),
     "an origin that is none": (
-        damaged(lambda v: v.update(origin=["["])),
+        edited(lambda v: v.update(origin=["["])),
         "the origin file is corrupt",
     ),
 }
@@ -258,7 +246,7 @@ def test_a_checksum_that_was_sealed_anew_finds_no_package(
     machine_kept: Machine, exported: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "lock"
-    file.write_text(damaged(lambda v: v["packages"][0].update(sha256="0" * 64))(exported))
+    file.write_text(edited(lambda v: v["packages"][0].update(sha256="0" * 64))(exported))
     with unchanged(machine_kept.path):
         done = lock(machine_kept, "import", "-y", str(file), status=1)
     assert f"apple-1-1.x86_64 (SHA-256 {'0' * 64})" in done.stderr
@@ -273,7 +261,7 @@ def test_another_commit_than_the_locks_is_not_deployed(
         "tools": lambda v: v["tools"].update(rpm="1.0"),
     }
     file = tmp_path / "lock"
-    file.write_text(damaged(edits[key])(exported))
+    file.write_text(edited(edits[key])(exported))
     before = machine_kept.pending()
     done = lock(machine_kept, "import", "-y", str(file), status=1)
     assert {"commit": "in place of 000000000000", "tools": "rpm 1.0, here "}[key] in error(done)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from layer.sealed import seal
 from tests.cli import REBOOT, do, first
+from tests.sealing import edited
 from tests.snapshot import unchanged
 from tests.test_plan import VALIDATOR
 from tests.world import Machine, World, layer, ostree, remove
@@ -137,26 +137,20 @@ def test_a_plan_of_another_machine_is_refused(world: World, tmp_path: Path) -> N
     remove([one.path, other.path])
 
 
-def sealed(change: Callable[[dict[str, Any]], None]) -> Callable[[str], str]:
-    """An edit whose author has sealed the file again."""
-
-    def edit(text: str) -> str:
-        value = json.loads(text)
-        del value["seal"]
-        change(value)
-        return seal(value)
-
-    return edit
-
-
 BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "empty": (lambda _: "", "is damaged, or no file of layer's: it is no JSON"),
     "edited": (lambda text: text.replace("apple", "peach"), "was edited, or is damaged"),
     "newer": (lambda t: t.replace('"schema": 1,\n "seal', '"schema": 2,\n "seal'), "has schema 2"),
-    "a path": (sealed(lambda v: v.update(commit="../" * 8)), "commit is not what it should be"),
-    "another base": (sealed(lambda v: v.update(base="0" * 64)), "no commit 0000"),
-    "another stateroot": (sealed(lambda v: v.update(stateroot="x")), "is for the stateroot x"),
-    "another commit": (sealed(lambda v: v.update(commit="0" * 64)), "is not here"),
+    "a path": (
+        edited(lambda v: v.update(commit="../" * 8)),
+        "commit is not what it should be",
+    ),
+    "another base": (edited(lambda v: v.update(base="0" * 64)), "no commit 0000"),
+    "another stateroot": (
+        edited(lambda v: v.update(stateroot="x")),
+        "is for the stateroot x",
+    ),
+    "another commit": (edited(lambda v: v.update(commit="0" * 64)), "is not here"),
 }
 
 
