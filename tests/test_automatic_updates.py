@@ -72,6 +72,23 @@ def test_a_check_is_remembered_until_the_base_is_deployed(behind: Machine) -> No
     assert (cached(behind), first(behind)["checksum"]) == (None, found["checksum"])
 
 
+def test_what_is_asked_for_is_remembered_and_belongs_to_its_ref(behind: Machine) -> None:
+    do(behind, "upgrade", "--check")
+    assert isinstance(cached(behind), dict)
+    store = behind.host().store
+    with store.transaction():
+        store.set_ref("another", behind.pending().checksum)
+    do(behind, "rebase", "-y", "another")
+    assert cached(behind) is None
+
+
+def test_what_cannot_be_remembered_is_a_note(behind: Machine) -> None:
+    setting(behind, 'automatic-updates = "check"\n')
+    file = behind.path / f"ostree/deploy/{STATEROOT}/var/lib/layer/cached-update.json"
+    file.mkdir(parents=True)
+    assert "note: what is newer cannot be remembered: " in do(behind, *TRIGGER).stderr
+
+
 def test_newer_layers_alone_are_remembered_until_they_are_deployed(
     own_world: World, tmp_path: Path
 ) -> None:
@@ -97,7 +114,9 @@ def test_newer_layers_alone_are_remembered_until_they_are_deployed(
     assert cached(machine) is None
     do(machine, *TRIGGER)
     assert cached(machine) is not None
-    do(machine, "upgrade", "-y")
+    own_world.publish(*base_packages(version="2"))
+    own_world.compose()
+    do(machine, "upgrade", "-y")  # to another base: what was found was of the old one
     assert cached(machine) is None
     remove([tmp_path / "machine"])
 

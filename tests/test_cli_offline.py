@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,9 @@ def test_what_was_downloaded_is_deployed_without_a_network(
     assert asked == []
     made = machine.pending().checksum
     assert first(machine)["version"] == "2"
+    newest = json.loads(do(machine, "history", "--json").stdout)[0]
+    assert newest["upgraded"] == [["web-1-1.x86_64", "web-2-1.x86_64"]]
+    assert "downgraded" not in newest
     do(machine, "upgrade", "-y")  # and with a network nothing is new
     assert machine.pending().checksum == made
 

@@ -217,6 +217,23 @@ def test_a_server_that_stalls_is_given_up(
     do(machine, "upgrade", "-y")
 
 
+def test_what_came_and_lies_unread_is_not_the_servers_fault() -> None:
+    """As when a disk is so slow that nobody has come to read it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections, gave_up = stalls.Connections(), threading.Event()
+        with (
+            socket.create_connection(server.getsockname()) as ours,
+            server.accept()[0] as theirs,
+            stalls.Watch(connections, lambda: 0, gave_up.set, 0.2) as watch,
+        ):
+            theirs.sendall(b"something")
+            assert not gave_up.wait(1)
+            assert ours.recv(100) == b"something"
+            assert gave_up.wait(20)
+            assert watch.has_stalled
+            assert ours.recv(1) == b""  # hung up
+
+
 def test_a_server_that_is_slow_is_waited_for(
     watched: tuple[Machine, list[str]],
     faults: dict[str, Fault],

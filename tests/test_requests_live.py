@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def test_what_does_not_fit_is_left_out_until_it_fits_again(blocked: Machine) -> 
     assert sorted(left_out) == ["on-it", "suid", "web", "with-libc"]
     assert left_out["web"] == "no enabled repository has web"
     assert entry["inactive-requests"] == []
+    noted = json.loads(do(blocked, "history", "--json").stdout)[0]
+    assert noted["left-out"] == ["on-it", "suid", "web", "with-libc"]
     assert "LeftOut: web (no enabled repository has web)\n" in do(blocked, "status").stdout
     unchanged_words = ("-y", "--skip-broken", "--unchanged-exit-77")
     assert do(blocked, "upgrade", *unchanged_words, status=77).stdout == "No upgrade available.\n"
