@@ -235,6 +235,7 @@ ALWAYS = {
     "regenerate-initramfs": bool,
     # Ours alone:
     "scriptlet-lines-not-run": int,
+    "requested-groups": list,
     "inactive-requests": list,
     "left-out-requests": list,
 }

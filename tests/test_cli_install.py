@@ -189,10 +189,10 @@ def test_what_is_no_name_is_one_error(machine_kept: Machine, word: str) -> None:
     assert fails(machine_kept, "install", "-y", word) == [f"error: not a package's name: {word!r}"]
 
 
-def test_groups_are_refused_not_forgotten(machine_kept: Machine) -> None:
+def test_a_group_that_no_repository_has_is_named(machine_kept: Machine) -> None:
     assert fails(machine_kept, "install", "-y", "@core") == [
-        "error: @core: groups are not supported yet",
-        "hint: name packages of a repository",
+        "error: no enabled repository has the group core",
+        "hint: `layer group list --hidden` shows all",
     ]
 
 

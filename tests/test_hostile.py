@@ -221,8 +221,8 @@ class Bench:
         return everything(repository / "objects", repository / "tmp")
 
     def downloads(self) -> list[str]:
-        """What is in the cache but metadata and headers, and temporary files."""
-        kept = (".xml", ".xml.gz", ".header.rpm", ".solv", "source")
+        """What is in the cache but metadata, headers and what was counted, and temporary files."""
+        kept = (".xml", ".xml.gz", ".header.rpm", ".solv", "source", "checkout.json")
         found = [p for f in ("cache", "tmp") for p in (self.folder / f).rglob("*")]
         return [str(p) for p in found if p.is_file() and not p.name.endswith(kept)]
 

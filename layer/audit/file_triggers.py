@@ -39,6 +39,7 @@ class Row:
 
 
 _MANDB = "/usr/share/man"
+_FONTS = "/usr/share/(fonts|ghostscript/fonts|texmf/fonts)"
 _MANDB_FOLDER = "the folder of the index, which the package's own tmpfiles.d makes at boot"
 
 ROWS = (
@@ -70,6 +71,36 @@ ROWS = (
     Row("man-db", _MANDB, "mkdir /var/cache/man", Verdict.HARMLESS, _MANDB_FOLDER),
     Row("man-db", _MANDB, "chown man:man /var/cache/man", Verdict.HARMLESS, _MANDB_FOLDER),
     Row(
+        "man-db",
+        "(/usr|/usr/share|/usr/local|/usr/local/share|/usr/X11R6|/opt)/man",
+        "install -d -o man -g man -m 0755 /var/cache/man",
+        Verdict.HARMLESS,
+        _MANDB_FOLDER,
+    ),
+    Row(
+        "man-db",
+        "(/usr|/usr/share|/usr/local|/usr/local/share|/usr/X11R6|/opt)/man",
+        "(setpriv --reuid man --regid man --init-groups|runuser -u man) -- /usr/bin/mandb -pq",
+        Verdict.COVERED,
+        "the index for searches is made once the machine runs",
+        "mandb",
+    ),
+    Row(
+        "fontconfig",
+        _FONTS,
+        "mkdir -p /var/cache/fontconfig",
+        Verdict.HARMLESS,
+        "a cache in /var, which fontconfig does without where /usr has one",
+    ),
+    Row(
+        "fontconfig",
+        _FONTS,
+        "fc-cache -s -v",
+        Verdict.COVERED,
+        "each folder of fonts gets its cache",
+        "fonts",
+    ),
+    Row(
         "ibus",
         "/usr/share/ibus/component",
         "env -i /usr/bin/ibus write-cache --system",
@@ -79,7 +110,7 @@ ROWS = (
     Row(
         "appstream",
         "/usr/share/(swcatalog|metainfo|app-info)",
-        "appstreamcli refresh-cache --force",
+        "appstreamcli refresh-cache (--force|--source=os)",
         Verdict.HARMLESS,
         "a cache in /var, which the program makes anew where it is old",
     ),

@@ -13,6 +13,8 @@ from layer.audit.state import UNKNOWN, State, Word
 _NOWHERE = frozenset(["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"])
 # openSUSE's note for a script at the end of the transaction, which is judged by itself.
 _NOTE = re.compile(r"/run/regenerate-initrd/[a-z0-9]+")
+# What a command said, which nobody reads where it did not run.
+_LOG = re.compile(r"/var/log/[a-z0-9_-]+\.log")
 _DESCRIPTOR = re.compile(r"[0-9]+-?|-")
 
 
@@ -80,7 +82,7 @@ def _file(plumbing: Plumbing, node: Node, state: State, effects: Effects) -> Non
 
 
 def _is_nowhere(text: str) -> bool:
-    return text in _NOWHERE or _NOTE.fullmatch(text) is not None
+    return text in _NOWHERE or any(each.fullmatch(text) for each in (_NOTE, _LOG))
 
 
 def _document(plumbing: Plumbing, node: Node, state: State, effects: Effects) -> None:

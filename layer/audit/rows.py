@@ -92,10 +92,10 @@ ROWS = (
     ),
     # --- systemd and services
     _harmless(
-        r"systemctl( --\S+)* (is-\S+|show|status|cat|list-\S+|show-environment)( .*)?", _READS
+        r"systemctl( --\S+| -q)* (is-\S+|show|status|cat|list-\S+|show-environment)( .*)?", _READS
     ),
     _live(
-        r"systemctl( --[a-z=-]+)* (start|stop|restart|reload|try-restart|reload-or-restart"
+        r"systemctl( --[a-z=-]+| -q)* (start|stop|restart|reload|try-restart|reload-or-restart"
         r"|try-reload-or-restart|reload-or-try-restart|condrestart|daemon-reload|daemon-reexec|kill"
         r"|reset-failed|isolate|set-property --runtime)( .*)?",
         _RESTARTS,
@@ -116,7 +116,11 @@ ROWS = (
     _live(r"(/usr/lib/systemd/systemd-sysctl|sysctl (-p|--system)|modprobe|rmmod)( .*)?", _RESTARTS),
     _live(r"/usr/lib/systemd/systemd-binfmt( .*)?", _RESTARTS),
     _live(r"firewall-cmd( --quiet| --reload){1,2}", "the running firewall reads its rules anew"),
-    _live(r"dbus-send --system .*org\.freedesktop\.DBus\.ReloadConfig", "it speaks to the running bus"),
+    _live(
+        r"dbus-send(?=.* --system)( --(system|print-reply|type=method_call|dest=org\.freedesktop\.DBus))+"
+        r" /\S* org\.freedesktop\.DBus\.ReloadConfig",
+        "the running bus reads its configuration anew; it reads it at boot anyway",
+    ),
     _live(r"telinit [uq]", _RESTARTS),
     _live(
         r"/usr/share/update-notifier/notify-reboot-required",
