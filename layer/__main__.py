@@ -8,6 +8,7 @@ import pkgutil
 import signal
 import sys
 from itertools import zip_longest
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -76,11 +77,17 @@ class Verbs(click.Group):
 @click.option(
     "--json-progress", is_flag=True, help="Tell progress on stderr, a JSON object a line."
 )
+@click.option("--profile", is_flag=True, hidden=True)  # both on the page: a screen is full
+@click.option("--profile-json", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 @click.pass_context
-def cli(context: click.Context, json_progress: bool) -> None:
+def cli(
+    context: click.Context, json_progress: bool, profile: bool, profile_json: Path | None
+) -> None:
     """Packages layered over a system's read-only base. Each verb has a page: man layer-VERB."""
     if json_progress and isinstance(context.obj, Speaking):
         context.obj.voice = JsonLines(tuple(sys.argv[1:]))
+    if (profile or profile_json) and isinstance(context.obj, Speaking):
+        context.obj.measure(profile_json)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,12 +116,12 @@ def main(arguments: list[str] | None = None) -> None:
         where = f": {error.filename}" if error.filename else ""
         _fail(speaking, LayerError(f"{error.strerror}{where}"))
     status = status if isinstance(status, int) else 0
-    speaking.voice.end(status)
+    speaking.end(status)
     sys.exit(status)
 
 
 def _fail(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> NoReturn:
-    speaking.voice.end(status, error)
+    speaking.end(status, error)
     sys.exit(status)
 
 

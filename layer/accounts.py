@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from layer import ids
+from layer import ids, spans
 from layer.copies import Copies
 from layer.errors import PackageRefused
 from layer.model import PackageTree, Tree
@@ -63,6 +63,7 @@ def number_accounts(
     return write_text(store, tree, {ids.IDS_PATH: text}), exceptions
 
 
+@spans.phase("merge")
 def share_accounts(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tuple[str, ...]]:
     """Repeats new accounts in /usr/lib/passwd and group, where the base has these.
 
@@ -80,6 +81,7 @@ def share_accounts(store: ObjectStore, base: Tree, tree: Tree) -> tuple[Tree, tu
     return write_text(store, tree, texts), tuple(sorted(texts))
 
 
+@spans.phase("merge")
 def resolve_owners(
     store: ObjectStore,
     tree: Tree,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from layer import spans
 from layer.accounts import read_accounts
 from layer.conflicts import (
     DIFFERENT,
@@ -205,6 +206,7 @@ class _Merge:
         return ""
 
 
+@spans.phase("rpmdb")
 def record_packages(
     store: ObjectStore,
     tree: Tree,

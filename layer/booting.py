@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from layer import bootplan, staged
+from layer import bootplan, spans, staged
 from layer.errors import LayerError
 from layer.host import Host
 from layer.model import BootPlan, Deployment
 
 
+@spans.phase("deploy")
 def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
     """Makes a plan so, and remembers what was only staged; see `Sysroot.write`.
 

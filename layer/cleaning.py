@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from layer import booting, bootplan, downloads, plans
+from layer import booting, bootplan, downloads, plans, spans
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -58,6 +58,7 @@ def trim(host: Host) -> None:
         booting.write(host, plan)
 
 
+@spans.phase("cleanup")
 def clean_up(host: Host) -> int:
     """Removes refs, then checkouts, boot files and objects, that no deployment needs.
 

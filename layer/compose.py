@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from layer import consent, ids, pipeline
+from layer import consent, ids, pipeline, spans
 from layer.accounts import read_accounts
 from layer.errors import InvalidInput, NotFound
 from layer.fetch.packages import fetch_headers, fetch_packages
@@ -117,6 +117,7 @@ def compose_tree(
     packages, unscripted = _packages(treefile, repositories, store, cache, reporter)
     with (
         pipeline.scratch_in(store.path / "tmp") as scratch,
+        spans.phase("commit"),
         store.transaction(),
     ):
         nothing = empty_tree(store)
@@ -240,6 +241,7 @@ def _choose_repositories(
     return [there[name] for name in treefile.repositories]
 
 
+@spans.phase("import")
 def _import(
     store: OstreeStore,
     packages: Sequence[Package],

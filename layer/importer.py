@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
 
+from layer import spans
 from layer.errors import InvalidInput, LayerError, PackageRefused, StoreError
 from layer.ids import SYSUSERS, provided_sysusers
 from layer.layout import (
@@ -77,6 +78,7 @@ def import_packages(
             if len(running) > threads:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 _results(done)
+        spans.tally("packages unpacked", len(imports))
         return _results(imports)
     except LayerError:
         _results(imports)  # the failure of an earlier package goes first

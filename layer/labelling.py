@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from layer import spans
 from layer.contexts import (
     CONFIG,
     FOLDER,
@@ -34,6 +35,7 @@ from layer.store.selinux import Policy, label_of, with_label
 from layer.store.trees import EMPTY, files_of, lookup
 
 
+@spans.phase("labels")
 def label(store: ObjectStore, base: Tree, tree: Tree, copies: Copies, scratch: Path) -> Tree:
     """The tree with labels, of all that is in it where the base has no policy.
 

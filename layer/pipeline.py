@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from layer import accounts, assembly, ids, kernels
+from layer import accounts, assembly, ids, kernels, spans
 from layer.audit.verdict import Rewrites
 from layer.bootunits import add_boot_units
 from layer.copies import REFS as COPIES
@@ -122,7 +122,7 @@ def assemble(
     copies = Copies.open(store)
     trimmed = _trimmed(store, base, without, workshop.scratch)
     grown = _grow(store, trimmed, packages, copies, previous_ids, tree_options, without)
-    triggers = triggers_of(grown.tree)
+    triggers = spans.phase("triggers")(triggers_of)(grown.tree)
     demand = kernels.demand_of(store, grown.tree, tree_options, triggers)
     fire = partial(
         run_triggers,
@@ -203,12 +203,14 @@ def keep_copies(store: ObjectStore, assembled: Assembled, name: str) -> None:
         store.set_ref(f"{COPIES}/{name}", assembled.copies)
 
 
+@spans.phase("merge")
 def _trimmed(store: ObjectStore, base: Tree, without: Without, scratch: Path) -> Trimmed:
     if not without.packages:
         return Trimmed(base)
     return trim(store, base, without.packages, _folder(scratch, "base"))
 
 
+@spans.phase("merge")
 def _grow(
     store: ObjectStore,
     trimmed: Trimmed,

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from layer import spans
 from layer.errors import StoreError, TriggerFailed
 from layer.model import Commit, LeftToBoot, NearTree, Tree, TreeDiff, TriggerRun
 from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
@@ -56,6 +57,7 @@ class TriggerOutcome:
     left_to_boot: tuple[LeftToBoot, ...] = ()
 
 
+@spans.phase("triggers")
 def run_triggers(
     store: ObjectStore,
     near: NearTree,
@@ -194,9 +196,11 @@ def _carry_out(
         return task.outcome("no tool"), Effect()
     commit = store.find_commit(task.ref)
     if commit is not None:
+        spans.tally("triggers not executed, as their output is known")
         reporter.step(f"Trigger {' '.join((trigger.name, *task.job.values[:3]))}: as before")
         return task.outcome("done", was_cached=True), _read_kept(store, commit)
     reporter.step(f"Running trigger {' '.join((trigger.name, *task.job.values[:3]))}")
+    spans.tally("triggers executed")
     effect = bench.run(task, tree, reporter)
     if effect is None:
         return task.outcome("failed"), Effect()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from layer import booting, bootplan, downloads, pipeline, plans
+from layer import booting, bootplan, downloads, pipeline, plans, spans
 from layer.change import Change
 from layer.errors import InvalidInput, PackageRefused
 from layer.feasibility import check_room_to_boot
@@ -125,6 +125,7 @@ def _made(host: Host, change: Change) -> tuple[tuple[Path, ...], str]:
     return files, checksum
 
 
+@spans.phase("import")
 def _import(host: Host, change: Change) -> tuple[Path, ...]:
     """Fetches and unpacks what is not in the store; returns the downloads."""
     import_files(host.store, change.files)
@@ -167,6 +168,7 @@ def _as_planned(
         yield path, header, package.checksum
 
 
+@spans.phase("commit")
 def _commit(host: Host, change: Change) -> str:
     """The commit to deploy: the base itself where nothing is layered."""
     store = host.store

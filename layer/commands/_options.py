@@ -234,8 +234,9 @@ def carry_out(
 
     `is_whole`: the plan is shown with all that changes in the base.
     """
-    from layer import leftovers, render, transaction
+    from layer import leftovers, render, spans, transaction
 
+    decide = spans.phase("plan")(decide)
     if _is_wanted(_AS_JSON) and not dry_run:
         raise click.UsageError("--json shows a plan: it goes with --dry-run")
     output = click.get_current_context().meta.get(PLAN)

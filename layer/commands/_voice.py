@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from layer import spans
 from layer.errors import LayerError, Unsolvable
 from layer.report import Reporter
 
@@ -26,6 +28,9 @@ class Voice(Reporter):
 
     def end(self, status: int, error: LayerError | None = None) -> None:
         """The run is over, with this exit status, and an error where it failed."""
+
+    def profile(self, measured: spans.Profile) -> None:
+        """Where the run's time went, told before its end where --profile was said."""
 
 
 class Narrator(Voice):
@@ -59,6 +64,12 @@ class Narrator(Voice):
         """Moves a bar, where there are any."""
         if self._bars is not None and unit == "bytes":
             self._bars.update(name, done, total)
+
+    def profile(self, measured: spans.Profile) -> None:
+        """A table."""
+        from layer.commands._profile import table
+
+        click.echo(table(measured), err=True)
 
     def end(
         self,
@@ -109,6 +120,12 @@ class JsonLines(Voice):
     def deployed(self, checksum: str) -> None:
         """Kept for the end."""
         self._deployed = checksum
+
+    def profile(self, measured: spans.Profile) -> None:
+        """One line."""
+        from layer.commands._profile import as_json
+
+        self._tell("profile", as_json(measured))
 
     def end(self, status: int, error: LayerError | None = None) -> None:
         """The last line."""
@@ -195,7 +212,32 @@ def voice() -> Voice:
 
 
 class Speaking:
-    """Holds the voice of a run, which the first option may change."""
+    """Holds the voice of a run, which the first options may change, and tells its end."""
 
     def __init__(self) -> None:
         self.voice: Voice = Narrator()
+        self._profile_file: Path | None = None
+
+    def measure(self, file: Path | None) -> None:
+        """Tells at the end where the time went; in `file`, if there is one."""
+        from layer.commands import _profile
+
+        _profile.start()
+        self._profile_file = file
+
+    def end(self, status: int, error: LayerError | None = None) -> None:
+        """The run is over, with this exit status, and an error where it failed."""
+        measured = spans.finish()
+        if measured is not None and self._profile_file is None:
+            self.voice.profile(measured)
+        elif measured is not None and self._profile_file is not None:
+            self._write(measured, self._profile_file)
+        self.voice.end(status, error)
+
+    def _write(self, measured: spans.Profile, file: Path) -> None:
+        from layer.commands._profile import as_json
+
+        try:
+            file.write_text(f"{json.dumps(as_json(measured), indent=2)}\n")
+        except OSError as problem:
+            self.voice.note(f"the profile is not written: {problem}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import librepo
 
+from layer import spans
 from layer.config import is_safe_href
 from layer.errors import InvalidInput, RepositoryError, Unreachable
 from layer.fetch.markup import check_markup
@@ -44,6 +45,7 @@ _GROUPS = ("group_zst", "group_xz", "group_gz", "group")
 _NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
 
 
+@spans.phase("download")
 def fetch_metadata(
     repository: Repository,
     cache: Path,

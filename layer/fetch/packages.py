@@ -7,6 +7,7 @@ import struct
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from layer import spans
 from layer.config import is_base_url, is_safe_href
 from layer.errors import RepositoryError
 from layer.fetch.transfer import (
@@ -29,6 +30,7 @@ _INTRO_MAGIC = b"\x8e\xad\xe8\x01"
 _HEADER_GUESS = 64 << 10  # bytes to begin with where metadata do not say
 
 
+@spans.phase("download")
 def fetch_packages(
     packages: Iterable[Package],
     repositories: Iterable[Repository],
@@ -70,6 +72,7 @@ def fetch_packages(
     return found
 
 
+@spans.phase("download")
 def fetch_headers(
     packages: Iterable[Package],
     repositories: Iterable[Repository],

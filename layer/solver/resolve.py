@@ -8,6 +8,7 @@ from pathlib import Path
 
 import solv
 
+from layer import spans
 from layer.blockers import Blocker, find_blockers
 from layer.errors import InvalidInput, LayerError, Unsolvable
 from layer.model import (
@@ -39,6 +40,7 @@ KEEP_INACTIVE = "--allow-inactive keeps the request for the day the base drops i
 _NOT_BEST_HINT = "an older version can be had: leave --best out"
 
 
+@spans.phase("solve")
 def classify(
     words: Sequence[str],
     base: BaseState,
@@ -65,6 +67,7 @@ def classify(
     return tuple(classify_word(offer, word) for word in words)
 
 
+@spans.phase("solve")
 def resolve(
     base: BaseState,
     metadata: Sequence[RepositoryMetadata],
@@ -110,6 +113,7 @@ def resolve(
     raise AssertionError("filelists were read and are still asked for")
 
 
+@spans.phase("solve")
 def blockers(
     base: BaseState,
     metadata: Sequence[RepositoryMetadata],

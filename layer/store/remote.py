@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from layer import spans
 from layer.errors import InvalidInput, NotFound, RepositoryError, StoreError
 from layer.report import Reporter
 from layer.status import Signature
@@ -91,6 +92,7 @@ def read_signatures(store: OstreeStore, remote: str, checksum: str) -> tuple[Sig
     return tuple(Signature(*result.get_all(n).unpack()) for n in range(result.count_all()))
 
 
+@spans.phase("download")
 def pull(
     store: OstreeStore, remote: str, ref: str, reporter: Reporter, *, commit: str | None = None
 ) -> str:
@@ -107,6 +109,7 @@ def pull(
     return _pull(store, remote, ref, reporter, options)
 
 
+@spans.phase("download")
 def pull_history(store: OstreeStore, remote: str, ref: str, reporter: Reporter) -> str:
     """Fetches what the commits of `ref` say of themselves, without their trees; as `pull`."""
     options = {
