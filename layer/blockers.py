@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -32,15 +32,19 @@ class Blocker:
 
 
 class Blocked(Unsolvable):
-    """Layers that a base cannot take along; `blockers` are all that were found."""
+    """Layers that a base cannot take along; `blockers` are all that were found.
 
-    def __init__(self, blockers: Sequence[Blocker]) -> None:
+    `new` are the requests that were made just now.
+    """
+
+    def __init__(self, blockers: Sequence[Blocker], new: Collection[Request] = ()) -> None:
         names = " ".join(request.label for request in fewest(blockers))
         super().__init__(
-            "these layers do not fit the new base:\n" + "\n".join(_told(blockers)),
+            "these layers do not fit the new base:\n" + "\n".join(_told(blockers, new)),
             f"--skip-broken goes on without them and asks for them again at each upgrade: {names}",
         )
         self.blockers = tuple(blockers)
+        self.new = frozenset(new)
 
 
 def find_blockers(
@@ -115,13 +119,14 @@ def _by_text(request: Request) -> tuple[str, str]:
     return request.text, request.kind.value
 
 
-def _told(blockers: Iterable[Blocker]) -> Iterable[str]:
+def _told(blockers: Iterable[Blocker], new: Collection[Request]) -> Iterable[str]:
     """Each blocker: whose it is, why, and what would let the upgrade pass."""
     for blocker in sorted(blockers, key=lambda one: [r.text for r in one.requests]):
         names = [request.label for request in blocker.requests]
         yield f"  {', '.join(names)}:"
         yield from (f"    {line}" for line in blocker.reason.splitlines())
-        ways = " or ".join(f"layer uninstall {name}" for name in names)
-        yield f"    -> {ways}"
+        ways = [f"layer uninstall {r.label}" for r in blocker.requests if r not in new]
+        ways += [f"do without {r.label} now" for r in blocker.requests if r in new]
+        yield f"    -> {' or '.join(ways)}"
         if blocker.remedy:
             yield f"       {blocker.remedy}"

@@ -46,7 +46,7 @@ def carry(
         if not found or asked_now:
             raise  # the base itself, or what is asked for just now
         if not skip_broken:
-            raise Blocked(found) from error
+            raise Blocked(found, new) from error
     return attempt(_reasons(found))
 
 

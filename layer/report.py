@@ -18,6 +18,10 @@ class Reporter:
     def progress(self, name: str, done: int, total: int, unit: str = "bytes") -> None:
         """`done` of `total` units of `name` are through; 0 is a total that nobody knows."""
 
+    def goes_on(self) -> bool:
+        """Whether the work is still wanted; transfers are given up where it is not."""
+        return True
+
     def note(self, text: str) -> None:
         """Something a person should know, that is no error."""
 

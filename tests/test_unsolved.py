@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from layer import advice, advising
+from layer.errors import Unsolvable
+from layer.report import Reporter
 from testdata.distro.rpmspec import RpmSpec
 from testdata.distro.tiny import tiny_repository, tiny_rpm
 from tests.cli import do, fails
-from tests.world import Machine, World, layer, remove, write_repo_file
+from tests.world import REF, Machine, World, layer, remove, write_repo_file
 
+OTHER = "tiny/2/x86_64/base"
 TRIED = "hint: each of these was tried and can be done:"
 LIBRARIES = (
     tiny_rpm("zlib", "/usr/lib/zlib", version="1"),
@@ -47,9 +52,9 @@ def repository(world: World, folder: Path, *specs: RpmSpec) -> None:
     file.write_text(file.read_text().replace("enabled=1", "enabled=0"))
 
 
-def refused(machine: Machine, *words: str) -> tuple[list[str], list[str]]:
-    """The explanation of `layer install`, and what it suggests, with "layer" for its beginning."""
-    lines = fails(machine, "install", "-y", *words)
+def refused(machine: Machine, *words: str, verb: str = "install") -> tuple[list[str], list[str]]:
+    """The explanation of a verb, and what it suggests, with "layer" for its beginning."""
+    lines = fails(machine, verb, "-y", *words)
     if TRIED not in lines:  # then the last line is another hint
         return lines, []
     at = lines.index(TRIED)
@@ -58,9 +63,9 @@ def refused(machine: Machine, *words: str) -> tuple[list[str], list[str]]:
     return lines[:at], [line.replace(target, "").strip() for line in lines[at + 1 :]]
 
 
-def run_each(machine: Machine, *words: str) -> list[list[str]]:
+def run_each(machine: Machine, *words: str, verb: str = "install") -> list[list[str]]:
     """Runs each suggested command as a person would; what is layered after each, in turn."""
-    lines = fails(machine, "install", "-y", *words)
+    lines = fails(machine, verb, "-y", *words)
     layered = []
     before = machine.layered()
     for line in lines[lines.index(TRIED) + 1 :]:
@@ -196,3 +201,104 @@ def test_another_base_that_is_kept(machine: Machine) -> None:
         f"layer deploy {after[:12]} --install tool-2",
     ]
     assert run_each(machine, "tool-2") == [["tool", "viewer", "viewer-libs", "zlib"]] * 2
+
+
+NEWER = tiny_rpm("tiny-libc", "/usr/lib/libtiny.so.1", version="9", arch="x86_64")
+OF_OLD = tiny_rpm("of-old", "/usr/bin/of-old", requires=["tiny-libc < 9"])
+OF_NEW = tiny_rpm("of-new", "/usr/bin/of-new", requires=["tiny-libc >= 9"])
+WISH = tiny_rpm("wish", "/usr/bin/wish", requires=["zlib >= 2"])
+
+
+@pytest.fixture
+def outgrown(machine: Machine) -> Machine:
+    """Its next base has a newer tiny-libc, which `of-old` cannot live with."""
+    machine.world.publish(OF_OLD, OF_NEW, WISH)
+    machine.install("of-old")
+    for file in machine.world.packages.rglob("tiny-libc-2*.rpm"):
+        file.unlink()
+    machine.world.publish(NEWER)
+    machine.world.compose()
+    return machine
+
+
+def test_a_layer_that_blocks_an_upgrade(outgrown: Machine) -> None:
+    explained, suggested = refused(outgrown, verb="upgrade")
+    assert explained == [
+        "error: these layers do not fit the new base:",
+        "  of-old:",
+        "    of-old-1-1.noarch needs tiny-libc < 9, which no enabled repository provides; "
+        "the base has tiny-libc-9-1.x86_64",
+        "    -> layer uninstall of-old",
+    ]
+    assert suggested == [
+        "layer upgrade --uninstall of-old  # of-old goes",
+        "layer upgrade --skip-broken  # without of-old until it fits",
+    ]
+    assert run_each(outgrown, verb="upgrade") == [["viewer", "viewer-libs", "zlib"]] * 2
+
+
+def test_a_wish_of_now_that_blocks_an_upgrade_beside_a_layer(outgrown: Machine) -> None:
+    do(outgrown, "uninstall", "-y", "of-old")
+    explained, suggested = refused(outgrown, "--install", "wish", verb="upgrade")
+    assert explained[1] == "  viewer, wish:"
+    assert "    -> layer uninstall viewer or do without wish now" in explained
+    assert suggested == [
+        "layer upgrade --install wish --uninstall viewer  # viewer goes",
+        "layer upgrade --skip-broken --install wish  # without viewer until it fits",
+    ]
+    assert run_each(outgrown, "--install", "wish", verb="upgrade") == [["wish", "zlib"]] * 2
+
+
+def test_a_layer_that_blocks_a_rebase(outgrown: Machine) -> None:
+    outgrown.world.path.joinpath("tree.toml").write_text(
+        outgrown.world.path.joinpath("tree.toml").read_text().replace(REF, OTHER)
+    )
+    outgrown.world.compose()
+    words = ("--exclude", "tool", "--karg", "quiet", f"tiny:{OTHER}")
+    explained, suggested = refused(outgrown, *words, verb="rebase")
+    assert explained[1] == "  of-old:"
+    command = f"layer rebase --exclude tool --karg quiet tiny:{OTHER} --uninstall of-old"
+    assert suggested[0] == f"{command}  # of-old goes"
+    assert "--skip-broken" in suggested[1] and len(suggested) == 2
+    assert run_each(outgrown, *words, verb="rebase") == [["viewer", "viewer-libs", "zlib"]] * 2
+
+
+def test_a_base_between_that_is_kept(machine: Machine) -> None:
+    world = machine.world
+    world.publish(tiny_rpm("of-old", "/usr/bin/of-old", requires=["tiny-libc < 10"]))
+    machine.install("of-old")
+    world.publish(NEWER)
+    world.compose()
+    do(machine, "upgrade", "-y")
+    between = machine.host().base_commit(machine.pending()).checksum
+    do(machine, "rollback", "-y")
+    for file in world.packages.rglob("tiny-libc-*.rpm"):
+        file.unlink()
+    world.publish(tiny_rpm("tiny-libc", "/usr/lib/libtiny.so.1", version="10", arch="x86_64"))
+    world.compose()
+    explained, suggested = refused(machine, verb="upgrade")
+    assert explained[1] == "  of-old:"
+    assert [line.split("  #")[0] for line in suggested] == [
+        "layer upgrade --uninstall of-old",
+        "layer upgrade --skip-broken",
+        f"layer deploy {between[:12]}",
+    ]
+    do(machine, "deploy", "-y", between[:12])
+    assert machine.layered() == ["of-old", "viewer", "viewer-libs", "zlib"]
+
+
+def test_advice_that_takes_too_long_is_cut_short(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+
+    class Noting(Reporter):
+        def note(self, text: str) -> None:
+            noted.append(text)
+
+    monkeypatch.setattr(advice, "_MOST_WORK", 0.0)
+    host = replace(machine.host(), reporter=Noting())
+    with pytest.raises(Unsolvable) as caught:
+        advising.install(host, ["text-editor", "tool"])
+    assert caught.value.suggestions == ()
+    assert noted == ["not everything that may help was tried: that would take longer"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Deploy a version of the base.")
 @click.argument("version", metavar="VERSION|CHECKSUM")
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
+@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
 @skip_option
 @change_options
 @network_options
@@ -35,6 +36,7 @@ def command(
     host: Host,
     version: str,
     install: tuple[str, ...],
+    uninstall: tuple[str, ...],
     skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
@@ -44,11 +46,13 @@ def command(
 
     The base stays at it until `layer upgrade`; layers are carried along.
     """
-    from layer import verbs
+    from layer import advising
 
     return carry_out(
         host,
-        lambda: verbs.deploy(host, version, install=install, skip_broken=skip_broken),
+        lambda: advising.deploy(
+            host, version, install=install, uninstall=uninstall, skip_broken=skip_broken
+        ),
         dry_run=dry_run,
         assumeyes=assumeyes,
         unchanged_exit_77=unchanged_exit_77,

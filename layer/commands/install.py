@@ -64,13 +64,11 @@ def command(
         host,
         lambda: advising.install(
             host,
-            advising.Asked(
-                optional(packages) if with_optional else packages,
-                uninstall,
-                idempotent,
-                allow_inactive,
-                documentation,
-            ),
+            optional(packages) if with_optional else packages,
+            uninstall=uninstall,
+            idempotent=idempotent,
+            allow_inactive=allow_inactive,
+            documentation=documentation,
         ),
         dry_run=dry_run,
         assumeyes=assumeyes,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="A kernel argument, in place of all that there are; may be repeated.",
 )
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
+@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
 @skip_option
 @change_options
 @network_options
@@ -43,6 +44,7 @@ def command(
     refspec: str,
     arguments: tuple[str, ...],
     install: tuple[str, ...],
+    uninstall: tuple[str, ...],
     skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
@@ -52,15 +54,16 @@ def command(
 
     Everything that was asked for is layered over it.
     """
-    from layer import verbs
+    from layer import advising
 
     return carry_out(
         host,
-        lambda: verbs.rebase(
+        lambda: advising.rebase(
             host,
             refspec,
             kernel_arguments=arguments or None,
             install=install,
+            uninstall=uninstall,
             skip_broken=skip_broken,
         ),
         dry_run=dry_run,

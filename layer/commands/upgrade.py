@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     is_flag=True,
     hidden=True,  # of the timer's service: layer-upgrade(1) has a section about it
 )
+@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
 @skip_option
 @change_options
 @network_options
@@ -46,6 +47,7 @@ def command(
     host: Host,
     allow_downgrade: bool,
     install: tuple[str, ...],
+    uninstall: tuple[str, ...],
     check: bool,
     preview: bool,
     by_policy: bool,
@@ -58,7 +60,7 @@ def command(
 
     The base is that of the deployment's ref; requests are carried along.
     """
-    from layer import updates, verbs
+    from layer import advising, updates
     from layer.host import is_root
 
     is_asked = check or preview
@@ -70,8 +72,12 @@ def command(
         download_only()
 
     def decide() -> Change:
-        plan = verbs.upgrade(
-            host, allow_downgrade=allow_downgrade, install=install, skip_broken=skip_broken
+        plan = advising.upgrade(
+            host,
+            allow_downgrade=allow_downgrade,
+            install=install,
+            uninstall=uninstall,
+            skip_broken=skip_broken,
         )
         if (is_asked or policy) and is_root():
             updates.remember(host, plan)

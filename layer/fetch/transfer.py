@@ -146,6 +146,8 @@ def _target(
     def progress(_: object, total: float, done: float) -> int:
         if done:
             reporter.progress(download.name, int(done), int(total) or download.size)
+        if not reporter.goes_on():
+            return int(librepo.LR_CB_ABORT)
         is_too_much = 0 < download.limit < done
         return int(librepo.LR_CB_ERROR if is_too_much else librepo.LR_CB_OK)
 
