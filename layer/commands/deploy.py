@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Deploy a version of the base.")
 @click.argument("version", metavar="VERSION|CHECKSUM")
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
-@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
+@click.option("--uninstall", metavar="PKG", multiple=True, help="Take this layer away.")
 @skip_option
 @change_options
 @network_options

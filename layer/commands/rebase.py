@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     help="A kernel argument, in place of all that there are; may be repeated.",
 )
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
-@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
+@click.option("--uninstall", metavar="PKG", multiple=True, help="Take this layer away.")
 @skip_option
 @change_options
 @network_options

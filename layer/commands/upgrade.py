@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     is_flag=True,
     hidden=True,  # of the timer's service: layer-upgrade(1) has a section about it
 )
-@click.option("--uninstall", multiple=True, hidden=True)  # as --install, on the page
+@click.option("--uninstall", multiple=True, hidden=True)  # as --install
 @skip_option
 @change_options
 @network_options
