@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from layer.change import Change
 from layer.errors import LayerError, Suggestion
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.model import Commit
 from layer.report import Reporter

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from layer.audit.verdict import Alternative
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 RECORD = "usr/share/layer/alternatives.json"  # what the packages of a tree offer
 FOLDER = "/etc/alternatives"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from layer.answers import (
     Facts,
@@ -17,6 +16,7 @@ from layer.answers import (
 )
 from layer.errors import InvalidInput, NotFound, Unsolvable
 from layer.fetch.groups import read_groups
+from layer.frozen import dataclass
 from layer.groups import Catalogue, Environment, Group
 from layer.host import Host
 from layer.model import PackageHeader, Request, RequestKind

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from layer.conflicts import (
 from layer.contests import Contests
 from layer.copies import Copies
 from layer.documentation import documentation_positions
+from layer.frozen import dataclass
 from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
 from layer.ownership import Ownership

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from layer import verbs
@@ -13,6 +13,7 @@ from layer.audit.verdict import Audit
 from layer.base_triggers import audits_of_base
 from layer.errors import InvalidInput, LayerError, NotFound
 from layer.foresight import audits_of
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.model import PackageHeader
 from layer.rpmfile.header import read_header

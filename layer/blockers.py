@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from layer.errors import LayerError, Unsolvable
+from layer.frozen import dataclass
 from layer.model import Request
 
 # Up to so many requests that exclude each other, every choice among them is looked at.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 from layer.change import Change
+from layer.frozen import dataclass
 from layer.model import Nevra
 from layer.status import Signature
 

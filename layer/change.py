@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from layer.audit.verdict import Audit
 from layer.effects import NO_EFFECTS, Effects
+from layer.frozen import dataclass
 from layer.grouped import NO_NEWS, GroupNews
 from layer.lock import Lock
 from layer.model import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from layer.accounts import read_accounts
 from layer.errors import InvalidInput, NotFound
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import audits_of
+from layer.frozen import dataclass
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
 from layer.kernels import boot_metadata, initramfs_path, kernels_of

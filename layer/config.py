@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote, urlsplit
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.repository import Access, Repository, Tls
 from layer.sections import Section, expand, parse_sections
 from layer.setting_values import Settings, Values

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
 from layer.config import Defaults, default_access, parse_defaults
+from layer.frozen import dataclass
 from layer.lock import read_lock
 from layer.model import Commit, Repository
 from layer.next_files import NextFiles

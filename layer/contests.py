@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from layer.conflicts import Claim, beaten, first_clash
+from layer.frozen import dataclass
 from layer.importer import read_package_header
 from layer.layout import place
 from layer.model import Nevra, PackageFile, PackageHeader, PackageTree

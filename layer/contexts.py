@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from layer.frozen import dataclass
 
 FOLDER = "usr/etc/selinux"
 CONFIG = f"{FOLDER}/config"

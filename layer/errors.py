@@ -7,7 +7,8 @@ bug and shows a traceback. `layer.__main__` alone prints and exits.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+
+from layer.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

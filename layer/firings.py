@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from layer import verbs
 from layer.errors import NotFound
 from layer.foresight import firings, placements_of
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.lock import LAYER, base_of, read_record
 from layer.model import TreeDiff, TriggerRun

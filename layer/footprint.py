@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from layer.effects import Disk
+from layer.frozen import dataclass
 from layer.impact import Coming
 from layer.labelling import has_policy
 from layer.layout import HEADERS

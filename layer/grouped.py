@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, product
 
 from layer.blockers import Blocker
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.keyfile import split_list
 from layer.model import Request, RequestKind, Resolution
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from layer.errors import InvalidInput, NotFound, Unsolvable
 from layer.fetch.groups import read_groups
+from layer.frozen import dataclass
 from layer.grouped import NO_NEWS, GroupNews
 from layer.groups import Catalogue, Expansion
 from layer.model import Request, RequestKind

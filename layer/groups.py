@@ -6,10 +6,11 @@ import difflib
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from layer.errors import InvalidInput, NotFound
+from layer.frozen import dataclass
 
 _ID = re.compile(r"[\w.+\-]{1,200}")
 _PACKAGE = re.compile(r"[^\s/;]{1,200}")

@@ -6,12 +6,13 @@ import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from layer import bootplan, staged
 from layer.configured import read_configured, read_default_access
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
+from layer.frozen import dataclass
 from layer.lock import Lock, base_of
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
 from layer.next_files import NextFiles

@@ -15,9 +15,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from layer.errors import InvalidInput, PackageRefused
+from layer.frozen import dataclass
 
 # Below the range that login.defs and systemd give to static system users (100-999),
 # clear of the low numbers that distributions assign by hand.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from layer import ids, tmpfiles
@@ -12,6 +11,7 @@ from layer.accounts import read_accounts, read_id_map
 from layer.audit.verdict import Audit, Mode
 from layer.effects import Effects, NewAccount, NewUnit, PlacedPath, Privileged
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.importer import find_package
 from layer.layout import FACTORY, Placement, is_root
 from layer.lock import Lock

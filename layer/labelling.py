@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from layer import spans
@@ -27,6 +26,7 @@ from layer.contexts import (
     with_moved_paths,
 )
 from layer.copies import Copies
+from layer.frozen import dataclass
 from layer.lock import canonical
 from layer.model import Directory, Tree
 from layer.store.contract import ObjectStore

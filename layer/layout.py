@@ -8,10 +8,10 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from layer import tmpfiles
 from layer.entries import fault_of
+from layer.frozen import dataclass
 from layer.model import Owner, PackageFile, PackageHeader
 from layer.words import shown
 

@@ -7,10 +7,10 @@ import shlex
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from layer.change import Leftover
+from layer.frozen import dataclass
 from layer.importer import find_package
 from layer.layout import declared_paths, place, tmpfiles_path
 from layer.model import Deployment, LockedPackage, Nevra, PackageHeader, Tree

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from layer.errors import InvalidInput, NotFound, PackageRefused
+from layer.frozen import dataclass
 from layer.importer import find_package, import_packages
 from layer.model import LockedPackage
 from layer.rpmfile.header import read_header

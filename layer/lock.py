@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.model import Commit, LockedPackage, Nevra, TriggerRun
 
 SCHEMA = 1

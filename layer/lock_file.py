@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from layer.config import is_base_url, is_safe_href
+from layer.frozen import dataclass
 from layer.lock import Lock
 from layer.model import LockedPackage, Package, Resolution, Selection
 from layer.origin import Origin, format_origin, parse_origin

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from layer.change import Change
 from layer.errors import InvalidInput, NotFound
 from layer.fetch.packages import keep_header
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.importer import find_package, read_package_source
 from layer.local_files import read_local_file

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from layer.frozen import dataclass
 from layer.nevra import Nevra as Nevra
 from layer.repository import Preference as Preference
 from layer.repository import Repository as Repository

@@ -12,11 +12,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from errno import EINVAL, ENOSYS, EPERM
 from pathlib import Path
 
 from layer.errors import LayerError
+from layer.frozen import dataclass
 
 # The same on all machines: asm-generic/unistd.h has counted for all since 5.1.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442

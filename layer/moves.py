@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from layer.change import Change
 from layer.errors import LayerError, NotFound
+from layer.frozen import dataclass
 from layer.host import Host, is_root
 from layer.lock import Lock
 from layer.model import Commit

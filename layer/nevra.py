@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 _NEVRA = re.compile(
     r"(?P<name>[^/\s]+)-(?:(?P<epoch>[0-9]{1,10}):)?"

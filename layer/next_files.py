@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from layer.frozen import dataclass
 from layer.machine_etc import is_same_itself
 from layer.model import Tree
 from layer.store.contract import ObjectStore

@@ -7,10 +7,10 @@ openSUSE has, too) or `alternatives` (Fedora's) keep, wherever its makers have m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from layer import alternatives
 from layer.audit.verdict import Alternative
+from layer.frozen import dataclass
 from layer.model import Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text

@@ -12,10 +12,11 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from layer import initramfs
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.grouped import format_recorded, groups_among, parse_recorded, without_groups
 from layer.keyfile import format_item, parser, set_lists, set_value, split_list
 from layer.lock import DEFAULTS, TreeOptions

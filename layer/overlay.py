@@ -6,10 +6,10 @@ import enum
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from layer.errors import TriggerFailed
+from layer.frozen import dataclass
 from layer.model import Directory, DirectoryAttributes, FileAttributes, Tree
 from layer.store.contract import ObjectStore
 from layer.store.selinux import XATTR, label_of, with_label

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from layer.frozen import dataclass
 from layer.model import LockedPackage, Request, RequestKind
 
 

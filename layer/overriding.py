@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from layer.change import Change
 from layer.errors import InvalidInput, NotFound
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.local_files import LocalFile
 from layer.lock import Lock

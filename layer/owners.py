@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from layer.frozen import dataclass
 
 
 class OwnerKind(enum.Enum):

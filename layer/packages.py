@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha1
 from typing import Any
 
+from layer.frozen import dataclass
 from layer.model import Nevra
 
 # rpm-ostree's numbers for what happened to a package (RpmOstreePackageDiffType).

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from layer.copies import Copies
 from layer.crossings import add_crossings
 from layer.documentation import without_documentation
 from layer.errors import TriggerFailed
+from layer.frozen import dataclass
 from layer.labelling import label
 from layer.lock import DEFAULTS, LAYER, Lock, Record, TreeOptions, format_metadata
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from layer.frozen import dataclass
 from layer.origin import Origin, format_origin, parse_origin
 from layer.sealed import Reading, seal, unseal
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from layer.frozen import dataclass
 
 ENABLE, DISABLE, IGNORE = "enable", "disable", "ignore"
 _WORDS = (ENABLE, DISABLE, IGNORE)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from layer.errors import NotFound, TriggerFailed
+from layer.frozen import dataclass
 from layer.headers import list_packages, writes_to_list
 from layer.host import Host, is_root
 from layer.model import Commit, Deployment, Tree

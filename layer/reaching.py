@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from layer.errors import RepositoryError, Unreachable
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.model import Commit, Repository, RepositoryMetadata
 from layer.signing import Fetching, fetch_checked

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx
 
+from layer.frozen import dataclass
 from layer.model import Nevra, Request
 
 _WEAK = 1_000_000  # more than all links that a chain can have: a weak one is the last resort

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from layer.frozen import dataclass
 from layer.words import without_passwords
 
 NEVER = -1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.repository import Repository
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from layer.frozen import dataclass
 from layer.render import size, table
 from layer.repository import NEVER, Repository, SigningKey
 from layer.words import count, instant, shown, without_passwords

@@ -10,13 +10,14 @@ import posixpath
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from layer import alternatives, ids, tmpfiles
 from layer.audit.package import audit_of
 from layer.audit.verdict import Alternative, Mode, Rewrites, Settings
 from layer.copies import Copies
+from layer.frozen import dataclass
 from layer.importer import read_package_header
 from layer.layout import is_root, tmpfiles_path
 from layer.model import FileAttributes, Owner, PackageTree, Tree

@@ -12,13 +12,13 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from layer import spans
 from layer.errors import StoreError, TriggerFailed
+from layer.frozen import dataclass
 from layer.model import Commit, LeftToBoot, NearTree, Tree, TreeDiff, TriggerRun
 from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
 from layer.report import SILENT, Reporter

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from layer.frozen import dataclass
 
 # The id names a directory of the cache, so it may be neither "." nor "..".
 _ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]*")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 PATH = "etc/layer/layer.toml"
 _CHOICES = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from layer.errors import InvalidInput, LayerError, PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.urls import fetch_url
+from layer.frozen import dataclass
 from layer.importer import find_package, read_package_blob
 from layer.model import Package, Repository, RepositoryMetadata, SigningKey
 from layer.openpgp import LARGEST, read_keys

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from layer.blockers import Blocker
 from layer.errors import InvalidInput, NotFound, Unsolvable
+from layer.frozen import dataclass
 from layer.grouped import gathered, gathered_blockers, spread, without_groups
 from layer.host import Host
 from layer.importer import find_package, read_package_blob

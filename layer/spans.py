@@ -10,8 +10,9 @@ import resource
 import threading
 import time
 from contextlib import ContextDecorator
-from dataclasses import dataclass
 from types import TracebackType
+
+from layer.frozen import dataclass
 
 # In the order in which they are shown, with what is told of them in man/layer.1.
 PHASES = (

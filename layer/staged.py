@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from layer.frozen import dataclass
 from layer.model import Deployment
 from layer.records import read_record, write_record
 from layer.status import Lost

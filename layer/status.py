@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
+from layer.frozen import dataclass
 from layer.grouped import groups_among, without_groups
 from layer.lock import Lock
 from layer.model import (

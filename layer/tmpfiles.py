@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from layer.frozen import dataclass
 
 # What systemd 252 does, seen: fields are unquoted, and a backslash only takes the meaning from
 # the next character; the argument, which is the rest of the line, is not unquoted, and

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from layer.frozen import dataclass
 from layer.triggers.globs import Glob, descent, match, parse_glob
 
 STRACE = (

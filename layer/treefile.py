@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 _TOP = {
     "ref": str,

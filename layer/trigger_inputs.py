@@ -11,9 +11,9 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from layer.errors import StoreError
+from layer.frozen import dataclass
 from layer.model import Tree
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup

@@ -12,10 +12,10 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from layer.errors import TriggerFailed
+from layer.frozen import dataclass
 from layer.model import Tree
 from layer.paths import user_path
 from layer.store.contract import ObjectStore

@@ -12,13 +12,14 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from layer import ids
 from layer.audit.package import audit_of
 from layer.audit.verdict import Alternative
 from layer.essentials import refuse_essential
+from layer.frozen import dataclass
 from layer.layout import HEADERS, place, tmpfiles_path
 from layer.lock import LAYER, read_record
 from layer.model import Commit, FileAttributes, Nevra, PackageHeader, Tree

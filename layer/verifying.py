@@ -10,11 +10,12 @@ import enum
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from layer.circumstances import folders_of, lay_names, lay_times
 from layer.errors import InvalidInput, NotFound, TriggerFailed
+from layer.frozen import dataclass
 from layer.host import Host, require_root
 from layer.lock import read_record
 from layer.model import Commit, NearTree, Tree, TreeDiff

@@ -12,11 +12,11 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from layer.audit.ruling import Call, Ruling
 from layer.audit.state import UNKNOWN
 from layer.audit.verdict import Verdict
+from layer.frozen import dataclass
 from layer.model import Scriptlet
 from layer.paths import tree_paths
 

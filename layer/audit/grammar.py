@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import tree_sitter
 import tree_sitter_bash
 import tree_sitter_lua
+
+from layer.frozen import dataclass
 
 _SPACE = re.compile(rb"(?:[ \t\n]|\\\n)*")
 _LUA_SPACE = re.compile(rb"[ \t\r\n\f\v]*")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from layer import layout
@@ -27,6 +26,7 @@ from layer.audit.sysconfig import rewrite_settings
 from layer.audit.units import rewrite_unit
 from layer.audit.verdict import Audit, Judged, Verdict
 from layer.audit.walk import Walker
+from layer.frozen import dataclass
 from layer.model import PackageHeader, Scriptlet
 from layer.scriptlets import is_installing
 from layer.triggers.format import Trigger

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from layer.audit.expansion import Effects, expand, expand_text
 from layer.audit.grammar import Node
 from layer.audit.state import UNKNOWN, State, Word
+from layer.frozen import dataclass
 
 _NOWHERE = frozenset(["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"])
 # openSUSE's note for a script at the end of the transaction, which is judged by itself.

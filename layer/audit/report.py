@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from layer.audit.verdict import Audit, Verdict
 from layer.consent import heading
+from layer.frozen import dataclass
 from layer.model import PackageHeader
 from layer.scriptlets import is_installing
 from layer.words import count, printable

@@ -9,11 +9,11 @@ files by some option have expressions that leave these options no room.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from layer.audit.ruling import Call, Ruling
 from layer.audit.state import Guard, GuardKind
 from layer.audit.verdict import Verdict
+from layer.frozen import dataclass
 
 _ANY = r"( .*)?"
 _NAME = r"[A-Za-z0-9_.@:+-]+"

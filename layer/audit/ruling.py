@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from layer.audit.state import Guard, GuardKind, Word
 from layer.audit.verdict import Alternative, Mode, Rewrites, Settings, Verdict
+from layer.frozen import dataclass
 from layer.model import PackageFile
 
 ANYTHING = Guard(GuardKind.OTHER)

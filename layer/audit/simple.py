@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from layer.audit import conditions
@@ -16,6 +16,7 @@ from layer.audit.ruling import Call, Ruling, unknown
 from layer.audit.state import ARGUMENTS, UNKNOWN, Guard, GuardKind, State, Word
 from layer.audit.verdict import Verdict
 from layer.audit.walk import Walker
+from layer.frozen import dataclass
 
 _SHELLS = frozenset(["sh", "bash", "dash"])
 _OTHER = Guard(GuardKind.OTHER)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from layer.audit.grammar import Node
+from layer.frozen import dataclass
 
 UNKNOWN = "\0"
 """Stands in texts for whatever only a run would tell; no script can hold this character."""

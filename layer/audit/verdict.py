@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+
+from layer.frozen import dataclass
 
 
 class Verdict(enum.Enum):

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import librepo
@@ -28,6 +28,7 @@ from layer.fetch.transfer import (
     refuse_unsupported,
     scratch_in,
 )
+from layer.frozen import dataclass
 from layer.model import Repository, RepositoryMetadata, SigningKey
 from layer.openpgp import verify_detached
 from layer.report import Reporter

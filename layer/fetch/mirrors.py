@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from layer.config import is_base_url
 from layer.errors import InvalidInput, Unreachable
 from layer.fetch.markup import check_markup
 from layer.fetch.transfer import CHECKSUMS, Download, broken, perform, raise_failures, scratch_in
+from layer.frozen import dataclass
 from layer.model import Repository
 from layer.report import Reporter
 

@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import librepo
 
 from layer.config import is_base_url
 from layer.errors import RepositoryError, Unreachable
+from layer.frozen import dataclass
 from layer.model import Repository
 from layer.report import Reporter
 from layer.words import without_passwords

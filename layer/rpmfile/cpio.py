@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from layer.errors import PackageRefused
+from layer.frozen import dataclass
 from layer.words import shown
 
 _NEWC = (b"070701", b"070702")

@@ -6,12 +6,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from layer.errors import NotFound, PackageRefused
+from layer.frozen import dataclass
 from layer.model import PackageFile, PackageHeader
 from layer.rpmfile.cpio import Entry, Reader
 from layer.rpmfile.stream import CODECS, decompressed

@@ -16,12 +16,13 @@ import signal
 import stat
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from layer.errors import TriggerFailed
+from layer.frozen import dataclass
 from layer.sandbox.process import HOST_ENVIRONMENT, Finished, run
 from layer.sandbox.tasks import TaskGroup, task_group
 from layer.sandbox.usage import usage_of

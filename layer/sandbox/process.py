@@ -10,11 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from layer.errors import NotFound
+from layer.frozen import dataclass
 
 _KEPT = 1 << 20  # bytes of output that are kept, from the end
 _TICK = 0.05  # seconds between two looks at what a watched command uses

@@ -7,8 +7,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from layer.frozen import dataclass
 
 # Where the controller may be: in its own hierarchy (version 1), or in the one of all (version 2).
 _ROOTS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))

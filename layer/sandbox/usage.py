@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
+
+from layer.frozen import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

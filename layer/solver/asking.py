@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from functools import cmp_to_key
 from pathlib import Path
@@ -12,6 +12,7 @@ import solv
 
 from layer.answers import Facts, Place, Provider, Sighting, forms, is_glob
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 from layer.model import BaseState, LockedPackage, Nevra, RepositoryMetadata, Request, RequestKind
 from layer.paths import header_paths, tree_paths
 from layer.solver.loading import Loader

@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import solv
 
+from layer.frozen import dataclass
 from layer.report import Reporter
 
 FOLDER = ".solv"  # a repository's id, which names folders beside it, begins with no dot

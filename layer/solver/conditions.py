@@ -7,10 +7,11 @@ for every parenthesis, as librpm does. Syntax: rpm's manual, "Boolean Dependenci
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 _DEEPEST = 32
 _MOST_CLAUSES = 1024  # where real packages need some ten

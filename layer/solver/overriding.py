@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import solv
 
 from layer.errors import InvalidInput, NotFound, Unsolvable
+from layer.frozen import dataclass
 from layer.model import Nevra, Request, RequestKind
 from layer.overrides import Overrides
 from layer.solver.pool import SOURCE_ARCHES, Offer, nevra

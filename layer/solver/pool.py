@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import solv
 
 from layer.config import is_base_url, is_safe_href
 from layer.errors import InvalidInput, RepositoryError
+from layer.frozen import dataclass
 from layer.model import Nevra, Package, Repository
 from layer.words import shown
 

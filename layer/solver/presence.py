@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from layer.frozen import dataclass
 from layer.model import BaseState, LockedPackage, RepositoryMetadata, Request, RequestKind
 from layer.solver.loading import Loader
 from layer.solver.requests import candidates

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import solv
 
 from layer.errors import Unsolvable
+from layer.frozen import dataclass
 from layer.solver.excluding import all_included, excluders
 from layer.solver.pool import PRETENDED, Offer
 from layer.words import joined, printable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import solv
@@ -11,6 +11,7 @@ import solv
 from layer import spans
 from layer.blockers import Blocker, find_blockers
 from layer.errors import InvalidInput, LayerError, Unsolvable
+from layer.frozen import dataclass
 from layer.model import (
     BaseState,
     LockedPackage,

@@ -8,9 +8,9 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from layer.errors import InvalidInput, TriggerFailed
+from layer.frozen import dataclass
 from layer.triggers.globs import Glob, PartKind, parse_glob
 
 AT_OWNERS = "@owners"

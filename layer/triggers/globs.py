@@ -13,9 +13,9 @@ import functools
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 _TOKEN = re.compile(
     r"(?P<directories>(?<=/)\*\*/)|(?P<globstar>\*\*)|(?P<star>\*)"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from layer.frozen import dataclass
 from layer.model import TreeDiff
 from layer.triggers.format import PLACEHOLDER, Trigger, placeholders
 from layer.triggers.globs import Glob, bind, match

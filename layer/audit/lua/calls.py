@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from layer.audit.conditions import why_not_set
 from layer.audit.grammar import Node
@@ -32,6 +31,7 @@ from layer.audit.lua.values import (
 from layer.audit.ruling import Call
 from layer.audit.state import UNKNOWN, Guard, GuardKind, Word
 from layer.audit.verdict import Verdict
+from layer.frozen import dataclass
 
 _DEEPEST = 12
 _NAME = re.compile(r"[\w.+@:-]+|/[\w.+@:/-]+")

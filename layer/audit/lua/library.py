@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layer.audit.lua.values import Number, Text, Value
+from layer.frozen import dataclass
 
 TABLES = frozenset(
     ["os", "io", "posix", "rpm", "string", "table", "math", "utf8", "arg", "io.stdout", "io.stderr"]

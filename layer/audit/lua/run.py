@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from layer.audit.grammar import Node
@@ -12,6 +12,7 @@ from layer.audit.notes import Notes
 from layer.audit.ruling import Call, Ruling
 from layer.audit.state import Guard, TooLong
 from layer.audit.verdict import Verdict
+from layer.frozen import dataclass
 
 _MOST_STEPS = 20_000
 _SIMPLE = frozenset(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from layer.audit.grammar import Node
 from layer.audit.state import UNKNOWN, Guard, GuardKind
+from layer.frozen import dataclass
 
 OTHER = Guard(GuardKind.OTHER)
 
