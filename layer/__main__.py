@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from layer import commands
+from layer.commands import _rpm_ostree
 from layer.commands._voice import JsonLines, Speaking
 from layer.errors import LayerError
 
@@ -69,11 +70,27 @@ class Verbs(click.Group):
                 formatter.write(f"  {left}  {right}".rstrip() + "\n")
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    from layer.commands import _version
+
+    click.echo(_version.described(_rpm_ostree.is_caller()))
+    context.exit()
+
+
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="layer", message="layer %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and those of libsolv, rpm and libostree.",
+)
 @click.option(
     "--json-progress", is_flag=True, help="Tell progress on stderr, a JSON object a line."
 )
@@ -97,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
             signal.signal(number, signal.default_int_handler)
     speaking = Speaking()
     try:
-        status = cli.main(arguments, prog_name="layer", standalone_mode=False, obj=speaking)
+        status = _run(sys.argv[1:] if arguments is None else arguments, speaking)
     except click.ClickException as error:
         if isinstance(speaking.voice, JsonLines):
             _fail(speaking, LayerError(error.format_message()), EXIT_USAGE)
@@ -118,6 +135,17 @@ def main(arguments: list[str] | None = None) -> None:
     status = status if isinstance(status, int) else 0
     speaking.end(status)
     sys.exit(status)
+
+
+def _run(words: list[str], speaking: Speaking) -> object:
+    """What the command line's function returns; of click's own exits, such as --help's, 0."""
+    name = "layer"
+    if Path(sys.argv[0]).name == _rpm_ostree.NAME:
+        name, words = _rpm_ostree.NAME, _rpm_ostree.translate(words)
+    if words[:1] and words[0] in _rpm_ostree.DONE_ALREADY and name == _rpm_ostree.NAME:
+        click.echo(_rpm_ostree.DONE_ALREADY[words[0]])
+        return 0
+    return cli.main(words, prog_name=name, standalone_mode=False, obj=speaking)
 
 
 def _fail(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> NoReturn:

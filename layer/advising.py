@@ -106,10 +106,12 @@ def deploy(
     install: Sequence[str] = (),
     uninstall: Sequence[str] = (),
     skip_broken: bool = False,
+    allow_downgrade: bool = True,
 ) -> Change:
     """As `verbs.deploy`; where layers are in the way it names commands that were tried."""
-    with moves.to_version(host, word) as move:
-        flags = ("--once",) if host.options.once else ()
+    with moves.to_version(host, word, allow_downgrade=allow_downgrade) as move:
+        said = (("--once", host.options.once), ("--disallow-downgrade", not allow_downgrade))
+        flags = tuple(option for option, is_said in said if is_said)
         command = _moving(move, "deploy", (word,), flags)
         return _advised(_told(command, install, uninstall, skip_broken=skip_broken), _trials)
 

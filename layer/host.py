@@ -46,7 +46,8 @@ class Options:
     /etc/yum.repos.d; `cache` holds repository metadata and downloads.
     `accept_unscripted` names packages that may come although nothing does what
     lines of their scriptlets would; `scriptlets` is the policy on such lines, in place
-    of the machine's setting. `cache_only`: nothing is fetched, neither bases nor packages.
+    of the machine's setting, `usual_scriptlets` that where the machine has none.
+    `cache_only`: nothing is fetched, neither bases nor packages.
     `command` are the words of the command line, for the history.
     `lock_finalization`: what is staged stays so at shutdown. `once`: it is tried for one boot.
     `preference`: how packages are chosen. `refresh`: the newest is wanted, not the cached.
@@ -60,6 +61,7 @@ class Options:
     sandbox: SandboxOptions | None = None
     accept_unscripted: tuple[str, ...] = ()
     scriptlets: str | None = None
+    usual_scriptlets: str = "stop"
     cache_only: bool = False
     command: tuple[str, ...] = ()
     lock_finalization: bool = False

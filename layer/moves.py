@@ -42,13 +42,8 @@ def to_newest(host: Host, *, allow_downgrade: bool = False) -> Iterator[Move]:
     origin = replace(host.origin(pending), override_commit="")
     old = host.find_base(pending)
     with _pulled(host, origin) as (host, new):
-        if old and new.timestamp < old.timestamp and not allow_downgrade:
-            raise LayerError(
-                f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
-                f"{instant(new.timestamp)} is before {old.checksum[:12]} of "
-                f"{instant(old.timestamp)}",
-                "--allow-downgrade takes it all the same",
-            )
+        if not allow_downgrade:
+            _require_newer(old, new, origin, "--allow-downgrade takes it all the same")
         yield Move(host, origin, new)
 
 
@@ -69,11 +64,26 @@ def to_ref(
 
 
 @contextmanager
-def to_version(host: Host, word: str) -> Iterator[Move]:
-    """To a commit of the ref's history, by version or checksum; NotFound where it has none."""
-    origin = host.origin(host.require_pending())
+def to_version(host: Host, word: str, *, allow_downgrade: bool = True) -> Iterator[Move]:
+    """To a commit of the ref's history, by version or checksum; NotFound where it has none.
+
+    LayerError for one that is older than the present one, where `allow_downgrade` is false.
+    """
+    pending = host.require_pending()
+    origin, old = host.origin(pending), host.find_base(pending)
     with _pulled(host, origin, word) as (host, base):
+        if not allow_downgrade:
+            _require_newer(old, base, origin, "--disallow-downgrade was said")
         yield Move(host, replace(origin, override_commit=base.checksum), base)
+
+
+def _require_newer(old: Commit | None, new: Commit, origin: Origin, hint: str) -> None:
+    if old and new.timestamp < old.timestamp:
+        raise LayerError(
+            f"{origin.base} is older than what is deployed: {new.checksum[:12]} of "
+            f"{instant(new.timestamp)} is before {old.checksum[:12]} of {instant(old.timestamp)}",
+            hint,
+        )
 
 
 def carried(

@@ -255,7 +255,8 @@ def _agreed(
     nevras = [header.nevra for header in headers]
     nevras += [Nevra.parse(audit.nevra) for audit in audits[len(headers) :]]
     pairs = list(zip(nevras, audits, strict=True))
-    policy = host.options.scriptlets or host.settings().scriptlets
+    given = host.options
+    policy = given.scriptlets or host.settings().scriptlets or given.usual_scriptlets
     agreed = agree(pairs, after.accepted, host.options.accept_unscripted, policy)
     return with_accepted(after, agreed)
 

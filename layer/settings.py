@@ -18,14 +18,14 @@ _SWITCHES = ("install-weak-deps",)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`scriptlets`: whether lines that nothing stands in for `stop` a change, or `warn`.
+    """`scriptlets`: whether lines that nothing stands in for `stop` a change, or `warn`; or empty.
 
     `keep` is how many deployments stay beside the default, booted and pinned ones, 0 for as
     many as have to; `automatic_updates` what the timer does about a newer base: `none`,
     `check`, `download` or `stage`. `install_weak_deps`: what packages recommend comes with them.
     """
 
-    scriptlets: str = "stop"
+    scriptlets: str = ""
     automatic_updates: str = "none"
     keep: int = 0
     install_weak_deps: bool = False

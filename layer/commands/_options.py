@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from layer.commands import _rpm_ostree
 from layer.commands._voice import voice
 from layer.errors import LayerError
 from layer.words import REBOOT
@@ -76,6 +77,7 @@ def opening_options(function: Decorated) -> Decorated:
             accept_unscripted=rest.pop(_ACCEPT, ()),
             cache_only=rest.pop(_CACHE_ONLY, False),
             command=tuple(sys.argv[1:]),
+            usual_scriptlets="warn" if _rpm_ostree.is_caller() else "stop",
             lock_finalization=rest.pop(_LOCK, False),
             once=rest.pop(_ONCE, False),
             choice=Choice(*(split_ids(rest.pop(key, ())) for key in _CHOICE)),
@@ -289,8 +291,8 @@ def _build(host: Host, plan: Change, output: Path) -> None:
 
 
 def confirm(*, assumeyes: bool) -> None:
-    """Asks a person at a terminal; without one, only -y is a yes."""
-    if assumeyes:
+    """Asks a person at a terminal; without one, only -y is a yes, or rpm-ostree's name."""
+    if assumeyes or _rpm_ostree.is_caller():
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise LayerError("nobody is here to say yes; nothing has changed", "-y says yes beforehand")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("version", metavar="VERSION|CHECKSUM")
 @click.option("--install", metavar="PKG", multiple=True, help="Layer this package, too.")
 @click.option("--uninstall", metavar="PKG", multiple=True, help="Take this layer away.")
+@click.option("--disallow-downgrade", is_flag=True, hidden=True)  # as --lock-finalization
 @skip_option
 @change_options
 @network_options
@@ -37,6 +38,7 @@ def command(
     version: str,
     install: tuple[str, ...],
     uninstall: tuple[str, ...],
+    disallow_downgrade: bool,
     skip_broken: bool,
     dry_run: bool,
     assumeyes: bool,
@@ -51,7 +53,12 @@ def command(
     return carry_out(
         host,
         lambda: advising.deploy(
-            host, version, install=install, uninstall=uninstall, skip_broken=skip_broken
+            host,
+            version,
+            install=install,
+            uninstall=uninstall,
+            skip_broken=skip_broken,
+            allow_downgrade=not disallow_downgrade,
         ),
         dry_run=dry_run,
         assumeyes=assumeyes,

@@ -87,7 +87,7 @@ class SolvCache:
             self.reporter.note(f"{path} cannot be written: {error.strerror or error}")
 
     def _path(self, name: str, key: str) -> Path:
-        return self.folder / f"{name}={key}.{_FORMAT}-{_version()}.solv"
+        return self.folder / f"{name}={key}.{_FORMAT}-{library_version()}.solv"
 
     def _tidy(self, path: Path, name: str, kept: int) -> None:
         """Removes what is superseded, and what a killed process left."""
@@ -180,7 +180,7 @@ def _fill(descriptor: int, name: str, give: Callable[[object], bool]) -> None:
 
 
 @cache
-def _version() -> str:
+def library_version() -> str:
     """libsolv's own version, which its Python module does not tell."""
     library = ctypes.CDLL("libsolv.so.1")
     return (ctypes.c_char * 16).in_dll(library, "solv_version").value.decode()

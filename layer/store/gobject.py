@@ -18,10 +18,23 @@ gi.require_version("OSTree", "1.0")
 
 from gi.repository import Gio, GLib, OSTree  # noqa: E402  # after require_version
 
-__all__ = ["GLib", "Gio", "OSTree", "interruptible", "translated", "uninterrupted"]
+__all__ = [
+    "GLib",
+    "Gio",
+    "OSTree",
+    "interruptible",
+    "library_version",
+    "translated",
+    "uninterrupted",
+]
 
 _AGAIN = 0.05  # seconds
 _INTERRUPTING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+def library_version() -> str:
+    """libostree's own version."""
+    return str(OSTree.VERSION_S)
 
 
 @contextmanager
