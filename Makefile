@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-triggers test-preview test-boot test-boot-more verify-full bench-import bench-audit bench-solve demo lint clean
+.PHONY: setup test test-import test-scriptlets test-triggers test-preview test-boot test-boot-more test-kill verify-full bench-import bench-audit bench-solve demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -38,6 +38,10 @@ test-boot: setup
 # Six boots more: updates by the timer, a failed finalization, a trial, the machine's own initrd, /home
 test-boot-more: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot_more.py $(PYTEST)
+
+# Verbs killed at a thousand changes of files and more; KILL="--most 50 --seed 1 install" others
+test-kill: setup
+	@$(PYTHON) -m tests.kill $(KILL)
 
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)

@@ -229,6 +229,7 @@ class Host:
                 f"waiting: another program works on {self.sysroot.path}"
             ),
         ):
+            self._sweep()
             for var in self.places():
                 if staged.is_settled(var, self.sysroot.deployments()):
                     staged.forget(var)
@@ -246,6 +247,11 @@ class Host:
         """The headers of what is layered in the pending deployment."""
         pending = self.pending()
         return self._headers(pending, self.lock_of(pending)) if pending else ()
+
+    def _sweep(self) -> None:
+        from layer.sweeping import sweep
+
+        sweep(self.sysroot.path, self.store, self.cache)
 
     def _merge_source(self) -> Deployment | None:
         """The deployment with the /etc which the next one takes over."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +24,7 @@ from layer.rewriting import link, read_rewrites, rewritten
 from layer.rpmfile.database import tool_versions
 from layer.rpmfile.states import FileStates
 from layer.running import SandboxOptions, TriggerOutcome, run_triggers
+from layer.scratch import leave, scratch_directory
 from layer.store.contract import ObjectStore
 from layer.triggers.format import Trigger
 from layer.triggers.order import digest, split_at_owners
@@ -84,18 +83,12 @@ def scratch_in(directory: Path) -> Iterator[Path]:
 
     After a TriggerFailed it stays, for the command line that replays the failure.
     """
-    folder = Path(tempfile.mkdtemp(prefix="layer-", dir=directory))
-    is_kept = False
-    try:
-        yield folder
-    except TriggerFailed:
-        is_kept = True
-        raise
-    finally:
-        if not is_kept:
-            # libostree may have been first: it removes what is older than a day,
-            # and a clock can jump.
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch_directory(directory) as folder:
+        try:
+            yield folder
+        except TriggerFailed:
+            leave(folder)
+            raise
 
 
 def assemble(

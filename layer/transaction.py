@@ -53,9 +53,8 @@ def apply(host: Host, change: Change) -> Deployment:
             overlay=change.overlay,
         )
         plan = bootplan.deploy(deployments, new, host.settings().keep)
-        deployed = booting.write(host, plan)[0]
-    if change.base != change.previous_base and change.after.base.remote:
-        set_remote_ref(host.store, str(change.after.base), change.base.checksum)
+        with _remote_ref_moved(host, change):
+            deployed = booting.write(host, plan)[0]
     for path in files:
         path.unlink(missing_ok=True)
     downloads.settle(host, change)
@@ -108,6 +107,26 @@ def _refs_kept_on_failure(host: Host) -> Iterator[None]:
             with host.store.transaction():
                 for ref in sorted(set(host.store.refs("layer")) - set(before)):
                     host.store.set_ref(ref, None)
+        raise
+
+
+@contextmanager
+def _remote_ref_moved(host: Host, change: Change) -> Iterator[None]:
+    """Moves the ref of the base's remote, and back on failure.
+
+    Before what boots: of who is killed in between, a newer base is here and not yet deployed.
+    """
+    if change.base == change.previous_base or not change.after.base.remote:
+        yield
+        return
+    refspec = str(change.after.base)
+    before = host.store.find_commit(refspec)
+    set_remote_ref(host.store, refspec, change.base.checksum)
+    try:
+        yield
+    except BaseException:
+        if not host.sysroot.has_written:
+            set_remote_ref(host.store, refspec, before)
         raise
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,10 @@ from layer.errors import RepositoryError, Unreachable
 from layer.frozen import dataclass
 from layer.model import Repository
 from layer.report import Reporter
+from layer.scratch import scratch_directory
 from layer.words import without_passwords
 
+SCRATCH = ".fetch-"  # what names of temporary directories begin with
 _FAMILIES = {"4": librepo.IPRESOLVE_V4, "6": librepo.IPRESOLVE_V6}
 _METHODS = {
     "any": librepo.AUTH_ANY,
@@ -266,8 +267,8 @@ def scratch_in(directory: Path) -> Iterator[Path]:
     """A temporary directory beside what it will replace."""
     with explained(directory):
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".fetch-") as scratch:
-            yield Path(scratch)
+        with scratch_directory(directory, SCRATCH) as folder:
+            yield folder
 
 
 @contextmanager

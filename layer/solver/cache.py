@@ -8,6 +8,7 @@ docs/formats.md has the format.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import shutil
@@ -28,7 +29,7 @@ FOLDER = ".solv"  # a repository's id, which names folders beside it, begins wit
 _FORMAT = 1
 _DIGEST = "sha256"
 _DIGEST_SIZE = 32
-_NEW = ".new-"
+NEW = ".new-"
 _STALE = 3600  # seconds after which nobody writes at a new file any more
 _NO_XML = "cache.solv"  # libsolv takes the end of a name for the compression
 
@@ -75,8 +76,9 @@ class SolvCache:
             self._tidy(path, name, kept)
         new = None
         try:
-            descriptor, new = tempfile.mkstemp(prefix=_NEW, dir=self.folder)  # mode 0600
+            descriptor, new = tempfile.mkstemp(prefix=NEW, dir=self.folder)  # mode 0600
             try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # so that nobody sweeps it away
                 _fill(descriptor, path.name, give)
             finally:
                 os.close(descriptor)
@@ -95,7 +97,7 @@ class SolvCache:
         siblings: list[tuple[float, Path]] = []
         for other in self.folder.iterdir():
             changed = other.lstat().st_mtime
-            if other.name.startswith(_NEW) and now - changed > _STALE:
+            if other.name.startswith(NEW) and now - changed > _STALE:
                 other.unlink()
             elif other.name.startswith(f"{name}=") and other != path:
                 siblings.append((changed, other))

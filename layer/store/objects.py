@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
+from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, translated
 from layer.store.spool import Spool
@@ -31,6 +32,7 @@ class OstreeStore:
     def __init__(self, repo: Any, path: Path) -> None:
         self.repo = repo  # libostree's own object, for this room alone
         self._objects = path / "objects"
+        self._waiting = WaitingCommits(repo)
         self._directories: dict[str, Directory] = {}
         self._attributes: dict[DirectoryAttributes, str] = {}
         self.path = path
@@ -77,19 +79,24 @@ class OstreeStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Writes inside it become durable together at its end; an exception abandons them."""
+        """Writes inside it become durable at its end; an exception abandons them.
+
+        Commits come after all that they consist of, and refs last.
+        """
         with translated("cannot begin a transaction"):
             self.repo.prepare_transaction(None)
         try:
             yield
             with translated("cannot commit the transaction"):
                 self.repo.commit_transaction(None)
+            self._waiting.write()
         except BaseException:
             self._empty_staging()
             raise
         finally:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
             self.repo.abort_transaction(None)
+            self._waiting.forget()
             self._directories.clear()
             self._attributes.clear()
 
@@ -112,10 +119,12 @@ class OstreeStore:
 
     def read_commit(self, checksum: str) -> Commit:
         """The commit with that checksum."""
-        with translated(f"no commit {checksum}"):
-            _, variant, state = self.repo.load_commit(checksum)
-        if state & OSTree.RepoCommitState.PARTIAL:
-            raise StoreError(f"commit {checksum} is here only in part", "pull it again")
+        variant = self._waiting.find(checksum)
+        if variant is None:
+            with translated(f"no commit {checksum}"):
+                _, variant, state = self.repo.load_commit(checksum)
+            if state & OSTree.RepoCommitState.PARTIAL:
+                raise StoreError(f"commit {checksum} is here only in part", "pull it again")
         metadata = variant.get_child_value(0).unpack()
         root = Tree(
             bytes(variant.get_child_value(6).get_data_as_bytes().get_data()).hex(),
@@ -152,22 +161,19 @@ class OstreeStore:
         metadata: Mapping[str, str | bool],
     ) -> str:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
-        values = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(metadata.items())})
+        values = {key: _variant(value) for key, value in sorted(metadata.items())}
         with translated("cannot write the commit"):
-            tree = OSTree.MutableTree.new_from_checksum(self.repo, root.contents, root.attributes)
-            _, file = self.repo.write_mtree(tree, None)
-            _, checksum = self.repo.write_commit_with_time(
-                parent, subject, None, values, file, timestamp, None
+            commit = commit_variant(
+                root, parent=parent, timestamp=timestamp, subject=subject, metadata=values
             )
-        return str(checksum)
+        return self._waiting.add(commit)
 
     def set_ref(self, ref: str, checksum: str | None) -> None:
         """Makes `ref` name that commit, at the end of the transaction; None takes it away.
 
         It may be one of a remote, `REMOTE:REF`.
         """
-        with translated(f"cannot set {ref}"):
-            self.repo.transaction_set_refspec(ref, checksum)
+        self._waiting.set_ref(ref, checksum)
 
     def write_detached_metadata(self, checksum: str, values: Mapping[str, str]) -> None:
         """Notes beside a commit that are no part of it: who made it and when."""

@@ -204,8 +204,11 @@ def _ref_kept(store: OstreeStore, remote: str, ref: str) -> Iterator[None]:
                 store.repo.set_ref_immediate(remote, ref, before, None)
 
 
-def set_remote_ref(store: OstreeStore, refspec: str, checksum: str) -> None:
-    """Says that `checksum` is what we have of a remote's ref, as `ostree pull` does."""
+def set_remote_ref(store: OstreeStore, refspec: str, checksum: str | None) -> None:
+    """Says that `checksum` is what we have of a remote's ref, as `ostree pull` does.
+
+    None: we have nothing.
+    """
     remote, _, ref = refspec.partition(":")
     with translated(f"cannot set {refspec}"):
         store.repo.set_ref_immediate(remote, ref, checksum, None)

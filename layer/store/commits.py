@@ -1,0 +1,76 @@
+"""Commits and refs on their way into a repository: they come when what they name is there.
+
+libostree moves the objects of a transaction to their places in no order. A process that is killed
+meanwhile would leave commits without their trees, which `ostree fsck` takes for damage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from layer.model import Tree
+from layer.store.gobject import GLib, OSTree, translated
+
+_FORMAT = "(a{sv}aya(say)sstayay)"  # OSTREE_COMMIT_GVARIANT_STRING
+
+
+class WaitingCommits:
+    """What a transaction adds when all else of it is durable."""
+
+    def __init__(self, repo: Any) -> None:
+        self._repo = repo
+        self._commits: dict[str, Any] = {}
+        self._refs: dict[str, str | None] = {}
+
+    def find(self, checksum: str) -> Any | None:
+        """A commit that waits, as libostree's variant; None where none of that checksum does."""
+        return self._commits.get(checksum)
+
+    def add(self, commit: Any) -> str:
+        """Has a commit wait; returns its checksum."""
+        data: bytes = commit.get_data_as_bytes().get_data()
+        checksum = hashlib.sha256(data).hexdigest()
+        self._commits[checksum] = commit
+        return checksum
+
+    def set_ref(self, ref: str, checksum: str | None) -> None:
+        """Has a ref wait for its new commit, None to take it away."""
+        self._refs[ref] = checksum
+
+    def write(self) -> None:
+        """Writes all that waits, the refs last."""
+        if not self._commits and not self._refs:
+            return
+        with translated("cannot commit the transaction"):
+            self._repo.prepare_transaction(None)
+            for checksum, commit in sorted(self._commits.items()):
+                self._repo.write_metadata(OSTree.ObjectType.COMMIT, checksum, commit, None)
+            for ref, named in sorted(self._refs.items()):
+                self._repo.transaction_set_refspec(ref, named)
+            self._repo.commit_transaction(None)
+
+    def forget(self) -> None:
+        """Nothing waits any longer."""
+        self._commits.clear()
+        self._refs.clear()
+
+
+def commit_variant(
+    root: Tree, *, parent: str | None, timestamp: int, subject: str, metadata: Mapping[str, Any]
+) -> Any:
+    """A commit as libostree itself makes it of these, to the byte."""
+    return GLib.Variant(
+        _FORMAT,
+        (
+            metadata,
+            bytes.fromhex(parent or ""),
+            [],
+            subject,
+            "",
+            int.from_bytes(timestamp.to_bytes(8, "big"), "little"),
+            bytes.fromhex(root.contents),
+            bytes.fromhex(root.attributes),
+        ),
+    )

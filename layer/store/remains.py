@@ -1,0 +1,50 @@
+"""What libostree leaves of a process that was killed, and never removes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# libglnx gives a file a name of this form before it takes another one's place. Among the refs it
+# counts as one.
+_ON_ITS_WAY = re.compile(r"tmp\.[A-Za-z0-9]{6}")
+_STAGING_LOCK = "staging-*-lock"
+
+
+def sweep_sysroot(sysroot: Path) -> None:
+    """Removes such files of a sysroot; to be called with its lock held.
+
+    Where a program works on the repository they stay: they may be its own.
+    """
+    repo = sysroot / "ostree/repo"
+    with suppress(OSError), _alone(repo / ".lock"):
+        for path in (*_below(repo / "refs"), *sysroot.glob("ostree/deploy/*/deploy/tmp.*")):
+            if _ON_ITS_WAY.fullmatch(path.name):
+                path.unlink()
+    for lock in sorted((repo / "tmp").glob(_STAGING_LOCK)):
+        with suppress(OSError), _alone(lock):
+            shutil.rmtree(lock.with_name(lock.name.removesuffix("-lock")), ignore_errors=True)
+            lock.unlink()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for top, _, names in os.walk(folder):
+        yield from (Path(top, name) for name in names)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds a lock as libostree takes them, of the open file; OSError where another one does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+        yield
+    finally:
+        os.close(descriptor)
