@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from layer import bootplan, spans, staged
-from layer.errors import LayerError
+from layer.errors import InvalidInput, LayerError
 from layer.host import Host
-from layer.model import BootPlan, Deployment
+from layer.model import BootPlan, Deployment, Recycling
 
 
 @spans.phase("deploy")
@@ -20,7 +20,11 @@ def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
         running = next(d for d in host.sysroot.deployments() if d.is_booted)
         staged.promise_return(var, running)
     try:
-        written = host.sysroot.write(plan, lock_finalization=options.lock_finalization)
+        written = host.sysroot.write(
+            plan,
+            lock_finalization=options.lock_finalization,
+            recycling=recycling_of(host),
+        )
     except BaseException:
         if options.once and not host.sysroot.has_written:
             staged.cancel_return(var)
@@ -34,6 +38,14 @@ def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
     except OSError as error:
         host.reporter.note(f"a failure at shutdown will not be reported: {error}")
     return written
+
+
+def recycling_of(host: Host) -> Recycling:
+    """What the admin lets be recycled: nothing, where what they have set cannot be read."""
+    try:
+        return Recycling(host.settings().recycle)
+    except InvalidInput:
+        return Recycling.NEVER  # what boots can be changed all the same
 
 
 def require_booted(host: Host, option: str) -> None:

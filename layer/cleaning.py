@@ -59,19 +59,20 @@ def trim(host: Host) -> None:
 
 
 @spans.phase("cleanup")
-def clean_up(host: Host) -> int:
+def clean_up(host: Host, *, may_check_out: bool = False) -> int:
     """Removes refs, then checkouts, boot files and objects, that no deployment needs.
 
     Returns how many refs went. Bases, derived commits, packages and trigger
     outputs of every deployment stay, what was downloaded for the next one, and the commits of
-    plans that can still be applied.
+    plans that can still be applied. A checkout stays, or is made where that `may_check_out` one,
+    from which the next deployment's is made.
     """
     needed = {*_needed_refs(host), *downloads.needed_refs(host)}
     stale = [ref for ref in host.store.refs("layer") if ref not in needed]
     with host.store.transaction():
         for ref in stale:
             host.store.set_ref(ref, None)
-    host.sysroot.clean_up()
+    host.sysroot.clean_up(booting.recycling_of(host), may_check_out=may_check_out)
     return len(stale)
 
 

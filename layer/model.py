@@ -361,6 +361,17 @@ class NewDeployment:
     overlay: bytes = field(default=b"", repr=False)
 
 
+class Recycling(enum.StrEnum):
+    """Whether a new deployment's tree is made of one that nothing boots.
+
+    That is held against its commit in a sample first, or as a whole.
+    """
+
+    SAMPLED = "sampled"
+    VERIFIED = "verified"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class BootPlan:
     """The deployments in the order in which the boot loader shows them; the first is default.

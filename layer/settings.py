@@ -6,11 +6,13 @@ import tomllib
 
 from layer.errors import InvalidInput
 from layer.frozen import dataclass
+from layer.model import Recycling
 
 PATH = "etc/layer/layer.toml"
 _CHOICES = {
     "scriptlets": ("stop", "warn"),
     "automatic-updates": ("none", "check", "download", "stage"),
+    "recycle": tuple(Recycling),
 }
 _NUMBERS = {"keep": (1, 100)}
 _SWITCHES = ("install-weak-deps",)
@@ -23,12 +25,14 @@ class Settings:
     `keep` is how many deployments stay beside the default, booted and pinned ones, 0 for as
     many as have to; `automatic_updates` what the timer does about a newer base: `none`,
     `check`, `download` or `stage`. `install_weak_deps`: what packages recommend comes with them.
+    `recycle`: what is looked at before a tree that nothing boots becomes the next deployment's.
     """
 
     scriptlets: str = ""
     automatic_updates: str = "none"
     keep: int = 0
     install_weak_deps: bool = False
+    recycle: str = Recycling.SAMPLED
 
 
 def parse_settings(text: str, source: str) -> Settings:

@@ -35,10 +35,10 @@ class Booted:
 
     def boot(self) -> None:
         """Starts what is the default."""
-        self._run = self._folder / "run"
-        shutil.rmtree(self._run, ignore_errors=True)
-        self._run.mkdir()
-        (self._run / "ostree-booted").touch()
+        self.run_folder = self._folder / "run"
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+        self.run_folder.mkdir()
+        (self.run_folder / "ostree-booted").touch()
         (self._folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
         self.deployment = self.machine.host().sysroot.deployments()[0]
 
@@ -63,6 +63,15 @@ class Booted:
         """The /etc that is in use."""
         return self.deployment.path / "etc"
 
+    def trees(self) -> set[Path]:
+        """The checkouts of deployments that are there, booting or not."""
+        folder = self.machine.path / "ostree/deploy" / self.deployment.stateroot / "deploy"
+        return {path for path in folder.iterdir() if path.is_dir()}
+
+    def spares(self) -> list[Path]:
+        """The checkouts that were put aside for the next deployment."""
+        return sorted(self.machine.path.glob("ostree/layer/spare/*"))
+
     def deployments(self) -> tuple[Deployment, ...]:
         """What is there, seen from without: what is staged is not."""
         return self.machine.host().sysroot.deployments()
@@ -86,7 +95,7 @@ class Booted:
         view = [
             *("--bind", deployment.path, "/", "--ro-bind", "/usr", "/usr"),
             *(self._sysroot, root, "/sysroot", "--bind", root / "boot", "/boot"),
-            *("--bind", var, "/var", "--bind", self._run, "/run", "--ro-bind", "/", _HOST),
+            *("--bind", var, "/var", "--bind", self.run_folder, "/run", "--ro-bind", "/", _HOST),
             *(
                 word
                 for own in self._programs

@@ -157,6 +157,7 @@ def test_settings_are_read() -> None:
     text = 'keep = 3\nautomatic-updates = "stage"\nscriptlets = "warn"\ninstall-weak-deps = true\n'
     assert parse_settings(text, "x") == Settings("warn", "stage", 3, install_weak_deps=True)
     assert parse_settings("", "x").keep == 0
+    assert parse_settings('recycle = "never"', "x").recycle == "never"
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,7 @@ def test_settings_are_read() -> None:
         'keep = "2"',
         "keep = true",
         'automatic-updates = "yes"',
+        'recycle = "no"',
         "install-weak-deps = 1",
     ],
 )

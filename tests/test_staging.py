@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.booted import Booted
+from tests.recycling import described
 from tests.world import REF, STATEROOT, Machine, World, base_packages, ostree, remove
 
 
@@ -329,3 +330,43 @@ def test_a_reboot_follows_a_change_alone(booted: Booted) -> None:
     assert booted.run("cat", "/run/systemctl", status=1).stdout == ""
     install(booted, "-r", "web")
     assert booted.run("cat", "/run/systemctl").stdout == "reboot\n"
+
+
+def test_what_is_staged_of_a_recycled_tree_is_what_libostree_stages(booted: Booted) -> None:
+    setting = booted.etc / "layer/layer.toml"
+    setting.parent.mkdir()
+    staged: list[object] = []
+    for recycle in ("never", "sampled"):
+        setting.write_text(f'recycle = "{recycle}"\n')
+        booted.layer("cleanup", "-b")
+        spares = {(p / "usr").stat().st_ino for p in booted.spares()}
+        install(booted, "daemon")
+        (tree,) = booted.trees() - {booted.deployment.path}
+        assert {(tree / "usr").stat().st_ino} == spares or recycle == "never"
+        record = (booted.run_folder / "ostree/staged-deployment").read_bytes()
+        origin = Path(f"{tree}.origin").read_text()
+        staged.append((tree.name, described(tree, is_one_store=False), record, origin))
+        booted.layer("cleanup", "-p")
+    assert staged[0] == staged[1]
+    assert booted.trees() == {booted.deployment.path}
+
+
+def test_a_recycled_tree_is_finalized_with_what_etc_has_by_then(booted: Booted) -> None:
+    booted.layer("cleanup", "-b")
+    sources = [(p / "usr").stat().st_ino for p in booted.spares()]
+    for name in ("apple", "web", "daemon"):
+        before = booted.trees()
+        install(booted, name)
+        (tree,) = booted.trees() - before
+        sources.append((tree / "usr").stat().st_ino)
+        (booted.etc / "hostname").write_text(f"edited after {name}\n")
+    # What is staged and gives way is recycled next, never before it has given way.
+    assert sources[0] == sources[1] == sources[3] != sources[2]
+    booted.reboot()
+    assert (booted.deployment.path / "usr").stat().st_ino == sources[3]
+    assert (booted.etc / "hostname").read_text() == "edited after daemon\n"
+    assert (booted.etc / "daemon.conf").read_text() == "setting=1\n"
+    assert booted.machine.layered() == ["apple", "daemon", "libseed", "web"]
+    booted.layer("cleanup", "-b")
+    assert [(p / "usr").stat().st_ino for p in booted.spares()] == [sources[2]]
+    assert ostree("fsck", f"--repo={booted.machine.path}/ostree/repo").endswith("found.\n")

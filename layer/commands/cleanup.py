@@ -46,4 +46,4 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
             cleaning.forget_metadata(host)
             cleaning.forget_downloads(host)
         if base or pending or rollback:
-            cleaning.clean_up(host)
+            cleaning.clean_up(host, may_check_out=base)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layer.errors import Busy, InvalidInput, NotFound, StoreError
-from layer.model import BootPlan, Deployment, NewDeployment
+from layer.model import BootPlan, Deployment, NewDeployment, Recycling
 from layer.store.deploy_options import deploy_options, forget_staged
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, uninterrupted
 from layer.store.objects import OstreeStore
+
+if TYPE_CHECKING:
+    from layer.store.recycling import Recycler
 
 _LOCK_POLL = 0.2  # seconds between two tries to get the sysroot's lock
 # libostree leaves what is staged alone at shutdown while this is there. The version that we
@@ -107,7 +110,13 @@ class Sysroot:
         """Whether the staged deployment, if there is one, stays so at shutdown."""
         return self._sysroot.get_staged_deployment() is not None and _LOCKED.exists()
 
-    def write(self, plan: BootPlan, *, lock_finalization: bool = False) -> tuple[Deployment, ...]:
+    def write(
+        self,
+        plan: BootPlan,
+        *,
+        lock_finalization: bool = False,
+        recycling: Recycling = Recycling.SAMPLED,
+    ) -> tuple[Deployment, ...]:
         """Makes the new deployments and then, in one step, the boot entries; no clean-up.
 
         The single act of this program that changes what boots. Until its last
@@ -116,11 +125,13 @@ class Sysroot:
         On a booted machine a new default is staged instead: /etc is merged and the boot
         entries are written at shutdown, unless `lock_finalization`. libostree then keeps of its
         stateroot what is booted, merged from or pinned.
+
+        A new tree is made of one that nothing boots, where there is one that `recycling` allows.
         """
         new = plan.deployments[0] if plan.deployments else None
         if isinstance(new, NewDeployment) and self.is_booted:
             with translated("cannot stage"), self._unmade_on_failure(plan):
-                self._stage(new, lock_finalization=lock_finalization)
+                self._stage(new, recycling, lock_finalization=lock_finalization)
             return self.deployments()
         if lock_finalization:
             raise StoreError(f"{self.path} has not booted: nothing is left to finalize at shutdown")
@@ -128,7 +139,7 @@ class Sysroot:
         with translated("cannot deploy"), self._unmade_on_failure(plan):
             with interruptible() as cancellable:
                 wanted = [
-                    self._deploy(item, current, cancellable)
+                    self._deploy(item, current, recycling, cancellable)
                     if isinstance(item, NewDeployment)
                     else current[item.index]
                     for item in plan.deployments
@@ -174,8 +185,24 @@ class Sysroot:
                 booted, wanted.HOTFIX if is_hotfix else wanted.DEVELOPMENT, None
             )
 
-    def clean_up(self) -> None:
-        """Removes checkouts and boot files that no deployment needs, and objects without a ref."""
+    def clean_up(
+        self, recycling: Recycling = Recycling.SAMPLED, *, may_check_out: bool = False
+    ) -> None:
+        """Removes checkouts and boot files that no deployment needs, and objects without a ref.
+
+        One checkout stays for the next deployment to be made of; `may_check_out` one for it.
+        """
+        from layer.store.spares import Spares
+
+        spares, deployments = Spares(self._sysroot, self.path, self.store), self.deployments()
+        if recycling is Recycling.NEVER or not deployments:
+            spares.forget()
+        else:
+            spares.keep(
+                self.store.read_commit(deployments[0].checksum),
+                may_check_out=may_check_out,
+                is_full=recycling is Recycling.VERIFIED,
+            )
         with translated("cannot clean up"):
             self._sysroot.cleanup(None)
 
@@ -195,7 +222,7 @@ class Sysroot:
         links = (self.path / name for name in ("boot/loader", "ostree/boot.0", "ostree/boot.1"))
         return tuple(str(link.readlink()) if link.is_symlink() else "" for link in links)
 
-    def _stage(self, new: NewDeployment, *, lock_finalization: bool) -> None:
+    def _stage(self, new: NewDeployment, recycling: Recycling, *, lock_finalization: bool) -> None:
         merge = None if new.merge is None else self._sysroot.get_deployments()[new.merge.index]
         was_locked, before = _LOCKED.exists(), _identity(_STAGED)
         if lock_finalization:
@@ -203,20 +230,10 @@ class Sysroot:
             _LOCKED.parent.mkdir(exist_ok=True)
             _LOCKED.touch()
         try:
-            with (
-                interruptible() as cancellable,
-                deploy_options(
-                    self._sysroot, self._marked(new), new.overlay, cancellable
-                ) as options,
-            ):
-                self._sysroot.stage_tree_with_options(
-                    new.stateroot,
-                    new.checksum,
-                    _keyfile(new.origin),
-                    merge,
-                    options,
-                    cancellable,
-                )
+            with interruptible() as cancellable:
+                given = (_keyfile(new.origin), self._marked(new), cancellable)
+                if not self._recycler(recycling).stage(new, merge, *given):
+                    self._stage_anew(new, merge, *given)
         finally:
             with uninterrupted():
                 self.has_written = _identity(_STAGED) != before
@@ -225,14 +242,32 @@ class Sysroot:
                     _LOCKED.unlink(missing_ok=True)
                 self._sysroot.load(None)
 
-    def _deploy(self, new: NewDeployment, current: list[Any], cancellable: Any) -> Any:
-        origin = _keyfile(new.origin)
+    def _stage_anew(
+        self, new: NewDeployment, merge: Any, origin: Any, arguments: Sequence[str], cancel: Any
+    ) -> None:
+        with deploy_options(self._sysroot, arguments, new.overlay, cancel) as options:
+            self._sysroot.stage_tree_with_options(
+                new.stateroot, new.checksum, origin, merge, options, cancel
+            )
+
+    def _deploy(
+        self, new: NewDeployment, current: list[Any], recycling: Recycling, cancel: Any
+    ) -> Any:
+        origin, arguments = _keyfile(new.origin), self._marked(new)
         merge = None if new.merge is None else current[new.merge.index]
-        with deploy_options(self._sysroot, self._marked(new), new.overlay, cancellable) as options:
+        recycled = self._recycler(recycling).deploy(new, merge, origin, arguments, cancel)
+        if recycled is not None:
+            return recycled
+        with deploy_options(self._sysroot, arguments, new.overlay, cancel) as options:
             _, deployment = self._sysroot.deploy_tree_with_options(
-                new.stateroot, new.checksum, origin, merge, options, cancellable
+                new.stateroot, new.checksum, origin, merge, options, cancel
             )
         return deployment
+
+    def _recycler(self, recycling: Recycling) -> Recycler:
+        from layer.store.recycling import Recycler  # which few processes need
+
+        return Recycler(self._sysroot, self.path, self.store, recycling)
 
     def _marked(self, new: NewDeployment) -> tuple[str, ...]:
         """The kernel arguments, told from those of other stateroots where there are any."""
