@@ -2,7 +2,8 @@
 
 python -m tests.bench.debian_index [--cache DIR]
 
-The demonstration's packages are real and can be installed; all others are their entries alone.
+The demonstration's packages are real and can be installed (or those of another set); all others are
+their entries alone.
 Made once and kept; removing its directory lets it be made anew.
 """
 
@@ -22,7 +23,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from testdata.distro.build import DemoRepository, ensure_demo
+from testdata.distro.build import ensure_demo
 from testdata.distro.cache import default_cache, locked
 from testdata.distro.debversion import parse_debian_version, translate_relations
 from testdata.distro.rpmspec import BUILD_TIME
@@ -51,14 +52,19 @@ class LargeRepository:
     count: int
 
 
-def ensure_index(cache: Path | None = None) -> LargeRepository:
-    """Return the repository, made first where `cache` has none."""
+def ensure_index(cache: Path | None = None, real: Path | None = None) -> LargeRepository:
+    """Return the repository, made first where `cache` has none.
+
+    `real` is the repository of those packages that can be installed, of the demonstration if not
+    said.
+    """
     cache = cache or default_cache()
-    demo = ensure_demo(cache)
-    target = cache / f"index-{demo.path.parent.name.rpartition('-')[2]}"
+    real = real or ensure_demo(cache).path
+    kind, _, key = real.parent.name.rpartition("-")
+    target = cache / (f"index-{key}" if kind == "demo" else f"index-{kind}-{key}")
     with locked(cache, "index-lock"):
         if not (target / "count").exists():
-            _make(cache, demo, target)
+            _make(cache, real, target)
     return LargeRepository(target, int((target / "count").read_text()))
 
 
@@ -70,18 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{made.path}: {made.count} packages")
 
 
-def _make(cache: Path, demo: DemoRepository, target: Path) -> None:
+def _make(cache: Path, packages: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as scratch:
         finished = Path(scratch, "index")
         (finished / "repodata").mkdir(parents=True)
-        for rpm in sorted(demo.path.glob("*.rpm")):
+        for rpm in sorted(packages.glob("*.rpm")):
             os.link(rpm, finished / rpm.name)
-        real = _primary_entries(demo.path)
+        real = _primary_entries(packages)
         names = {name for name, _ in real}
         texts = [text for _, text in real]
         texts += (_entry(stanza) for stanza in _stanzas(cache) if stanza["Package"] not in names)
         whole = _HEAD.format(count=len(texts)) + "".join(texts) + "</metadata>\n"
-        (filelists,) = (demo.path / "repodata").glob("*-filelists.xml.gz")
+        (filelists,) = (packages / "repodata").glob("*-filelists.xml.gz")
         _write_repodata(
             finished / "repodata",
             {"primary": whole.encode(), "filelists": gzip.decompress(filelists.read_bytes())},
