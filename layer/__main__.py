@@ -1,156 +1,75 @@
-"""The command line: finds the verb, and is the only place that prints errors and exits."""
+"""The program: the only place that prints errors and exits."""
 
 from __future__ import annotations
 
 import errno
-import importlib
-import pkgutil
-import signal
 import sys
-from itertools import zip_longest
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-import click
-
-from layer import commands
-from layer.commands import _rpm_ostree
-from layer.commands._voice import JsonLines, Speaking
+from layer import interrupts
 from layer.errors import LayerError
+
+if TYPE_CHECKING:
+    from layer.commands._voice import Speaking
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
-# Verbs of rare days, which the overview names without a word, so that it fits a screen.
-_RARE = {
-    *("audit", "trigger", "compose", "init", "remote", "group"),  # for who makes a system
-    *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
-    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
-}
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
-class Verbs(click.Group):
-    """The modules of `layer.commands`, imported one by one as they are needed."""
-
-    def list_commands(self, _context: click.Context) -> list[str]:
-        """The verbs, sorted."""
-        found = pkgutil.iter_modules(commands.__path__)
-        return sorted(m.name.replace("_", "-") for m in found if not m.name.startswith("_"))
-
-    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command; None where there is no such verb."""
-        if cmd_name not in self.list_commands(context):
-            return None
-        module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs in two columns where these fit, and of the rare ones the names alone."""
-        found = ((name, self.get_command(context, name)) for name in self.list_commands(context))
-        kept = [(n, c.get_short_help_str()) for n, c in found if c is not None and not c.hidden]
-        shown = [row for row in kept if row[0] not in _RARE]
-        self._format_often_used(shown, formatter)
-        with formatter.section("Also"):
-            formatter.write_text(", ".join(name for name, _ in kept if name in _RARE))
-
-    def _format_often_used(
-        self, shown: list[tuple[str, str]], formatter: click.HelpFormatter
-    ) -> None:
-        name_width, help_width = (max(len(row[i]) for row in shown) for i in (0, 1))
-        cells = [f"{name:{name_width}}  {text:{help_width}}" for name, text in shown]
-        if 2 * len(cells[0]) + 4 > formatter.width:
-            with formatter.section("Commands"):
-                formatter.write_dl(shown)
-            return
-        half = (len(cells) + 1) // 2
-        with formatter.section("Commands"):
-            for left, right in zip_longest(cells[:half], cells[half:], fillvalue=""):
-                formatter.write(f"  {left}  {right}".rstrip() + "\n")
-
-
-def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if not value or context.resilient_parsing:
-        return
-    from layer.commands import _version
-
-    click.echo(_version.described(_rpm_ostree.is_caller()))
-    context.exit()
-
-
-@click.group(
-    cls=Verbs,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help="Show the version, and those of libsolv, rpm and libostree.",
-)
-@click.option(
-    "--json-progress", is_flag=True, help="Tell progress on stderr, a JSON object a line."
-)
-@click.option("--profile", is_flag=True, hidden=True)  # both on the page: a screen is full
-@click.option("--profile-json", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
-@click.pass_context
-def cli(
-    context: click.Context, json_progress: bool, profile: bool, profile_json: Path | None
-) -> None:
-    """Packages layered over a system's read-only base. Each verb has a page: man layer-VERB."""
-    if json_progress and isinstance(context.obj, Speaking):
-        context.obj.voice = JsonLines(tuple(sys.argv[1:]))
-    if (profile or profile_json) and isinstance(context.obj, Speaking):
-        context.obj.measure(profile_json)
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command line and exits: 0 done, 1 error, 2 usage, 77 unchanged where asked for."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, signal.default_int_handler)
+    """Runs a command line and exits.
+
+    0 done, 1 error, 2 usage, 77 unchanged where asked for, 128 and its number for a signal.
+    """
+    interrupts.arm()
+    try:
+        status = _run(arguments)
+    except KeyboardInterrupt as error:  # while the program itself was loaded
+        interrupts.disarm()
+        print("error: interrupted; nothing has changed", file=sys.stderr)
+        status = interrupts.exit_status(error) or EXIT_ERROR
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
+    import click  # it and the verbs take so long to load that a signal may come meanwhile
+
+    from layer.commands._verbs import run
+    from layer.commands._voice import JsonLines, Speaking
+
     speaking = Speaking()
     try:
-        status = _run(sys.argv[1:] if arguments is None else arguments, speaking)
+        found = run(sys.argv[1:] if arguments is None else arguments, speaking)
+        interrupts.disarm()
     except click.ClickException as error:
         if isinstance(speaking.voice, JsonLines):
-            _fail(speaking, LayerError(error.format_message()), EXIT_USAGE)
+            return _failed(speaking, LayerError(error.format_message()), EXIT_USAGE)
         error.show()
-        sys.exit(EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        _fail(speaking, LayerError("interrupted; nothing has changed"))
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt) as error:
+        status = interrupts.exit_status(error) or EXIT_ERROR
+        return _failed(speaking, LayerError("interrupted; nothing has changed"), status)
     except LayerError as error:
-        _fail(speaking, error)
+        return _failed(speaking, error, interrupts.exit_status(error) or EXIT_ERROR)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(EXIT_ERROR)
+        return EXIT_ERROR
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
         where = f": {error.filename}" if error.filename else ""
-        _fail(speaking, LayerError(f"{error.strerror}{where}"))
-    status = status if isinstance(status, int) else 0
+        return _failed(speaking, LayerError(f"{error.strerror}{where}"))
+    status = found if isinstance(found, int) else 0
     speaking.end(status)
-    sys.exit(status)
+    return status
 
 
-def _run(words: list[str], speaking: Speaking) -> object:
-    """What the command line's function returns; of click's own exits, such as --help's, 0."""
-    name = "layer"
-    if Path(sys.argv[0]).name == _rpm_ostree.NAME:
-        name, words = _rpm_ostree.NAME, _rpm_ostree.translate(words)
-    if words[:1] and words[0] in _rpm_ostree.DONE_ALREADY and name == _rpm_ostree.NAME:
-        click.echo(_rpm_ostree.DONE_ALREADY[words[0]])
-        return 0
-    return cli.main(words, prog_name=name, standalone_mode=False, obj=speaking)
-
-
-def _fail(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> NoReturn:
+def _failed(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> int:
+    interrupts.disarm()
     speaking.end(status, error)
-    sys.exit(status)
+    return status
 
 
 if __name__ == "__main__":

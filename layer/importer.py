@@ -13,6 +13,7 @@ from threading import Event
 from layer import spans
 from layer.errors import InvalidInput, LayerError, PackageRefused, StoreError
 from layer.ids import SYSUSERS, provided_sysusers
+from layer.interrupts import uninterrupted
 from layer.layout import (
     HEADERS,
     Placement,
@@ -36,7 +37,6 @@ from layer.rpmfile.capabilities import XATTR, parse_capabilities
 from layer.rpmfile.header import parse_header
 from layer.rpmfile.payload import read_payload
 from layer.store.contract import ObjectStore
-from layer.store.gobject import uninterrupted
 from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree, lookup
 from layer.words import shown

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from layer.__main__ import cli
+from layer.commands._verbs import cli
 from layer.history import BaseVersion, Entry, as_object
 from layer.importer import find_package
 from layer.model import Commit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import librepo
 from layer.config import is_base_url
 from layer.errors import RepositoryError, Unreachable
 from layer.frozen import dataclass
+from layer.interrupts import heard
 from layer.model import Repository
 from layer.report import Reporter
 from layer.scratch import scratch_directory
@@ -113,7 +115,8 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
         return
     error = ""
     try:
-        with reporter.downloading():
+        # librepo heeds Ctrl-C alone.
+        with reporter.downloading(), heard(lambda: os.kill(os.getpid(), signal.SIGINT)):
             librepo.download_packages([target for _, target in targets])
     except librepo.LibrepoException as failure:
         error = failure.args[1]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layer.errors import Busy, InvalidInput, NotFound, StoreError
+from layer.interrupts import uninterrupted
 from layer.model import BootPlan, Deployment, NewDeployment, Recycling
 from layer.store.deploy_options import deploy_options, forget_staged
-from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated, uninterrupted
+from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
 
 if TYPE_CHECKING:
