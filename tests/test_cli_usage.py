@@ -58,6 +58,8 @@ def test_help_fits_a_screen() -> None:
     ("words", "fact"),
     [
         (["frobnicate"], "No such command 'frobnicate'."),
+        (["instal", "x"], "No such command 'instal'. Did you mean install or uninstall?"),
+        (["update"], "No such command 'update'. Did you mean upgrade?"),
         (["install", "--frobnicate", "x"], "No such option '--frobnicate'."),
         (["install"], "name packages, or say --docs or --no-docs"),
         (["uninstall"], "name packages, or say --all"),

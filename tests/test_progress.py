@@ -121,11 +121,26 @@ def test_an_error_is_told_in_the_last_line(machine_kept: Machine) -> None:
 
 def test_the_last_of_a_download_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
     lines = JsonLines(())
-    for done in (1, 2, 10):
+    for done in (1, 2, 10, 10):
         lines.progress("x", done, 10)
     lines.end(0)
     found = [line["done"] for line in told(capsys.readouterr().err) if line["event"] == "download"]
-    assert (found[0], found[-1]) == (1, 10)
+    assert found == [1, 10]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--json-progress", "instal"], "No such command 'instal'. Did you mean install"),
+        (["--frobnicate", "--json-progress", "status"], "No such option '--frobnicate'."),
+        (["--json-progress"], "Missing command."),
+    ],
+)
+def test_wrong_usage_is_told_in_json(words: list[str], message: str) -> None:
+    lines = told(run(*words, status=2).stderr)
+    assert [line["event"] for line in lines] == ["begin", "end"]
+    assert lines[-1]["status"] == 2
+    assert lines[-1]["error"]["message"].startswith(message)
 
 
 def test_an_answer_stays_on_stdout(machine_kept: Machine) -> None:
@@ -159,7 +174,7 @@ def test_downloads_are_drawn_on_a_terminal_alone(
 
 
 def test_no_display_is_loaded_where_there_is_nothing_to_draw() -> None:
-    for words in (["--help"], ["install", "--help"], ["--version"]):
+    for words in (["--help"], ["install", "--help"]):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "layer", *words],
             capture_output=True,

@@ -58,7 +58,7 @@ class Verbs(click.Group):
         near = difflib.get_close_matches(word, verbs, cutoff=0.65)
         near = list(dict.fromkeys([*([_ELSEWHERE[word]] if word in _ELSEWHERE else []), *near]))
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise click.UsageError(f"There is no verb {word!r}.{hint}", context)
+        raise click.UsageError(f"No such command {word!r}.{hint}", context)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs in two columns where these fit, and of the rare ones the names alone."""

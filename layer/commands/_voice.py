@@ -92,7 +92,7 @@ class JsonLines(Voice):
     """Tells a program: one JSON object a line, docs/formats.md says which."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
-        self._told: dict[str, float] = {}
+        self._told: dict[str, tuple[float, int, int]] = {}
         self._deployed: str | None = None
         from importlib.metadata import version  # takes long to load, and a person never needs it
 
@@ -109,10 +109,10 @@ class JsonLines(Voice):
 
     def progress(self, name: str, done: int, total: int, unit: str = "bytes") -> None:
         """The first, the last, and some between."""
-        now = time.monotonic()
-        if done != total and now - self._told.get(name, -_PAUSE) < _PAUSE:
+        now, (when, *last) = time.monotonic(), self._told.get(name, (-_PAUSE, -1, -1))
+        if [done, total] == last or (done != total and now - when < _PAUSE):
             return
-        self._told[name] = now
+        self._told[name] = (now, done, total)
         event = "download" if unit == "bytes" else "progress"
         rest = {} if unit == "bytes" else {"unit": unit}
         self._tell(event, {"name": name, "done": done, "total": total or None, **rest})

@@ -101,7 +101,9 @@ def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
         "no enabled repository has" if offer.repositories else "without repositories, nothing has"
     )
     hint = "check the names and which repositories are enabled"
-    if near:
+    if not offer.repositories:
+        hint = "no repository was read: put a .repo file into /etc/yum.repos.d, or use --repo-dir"
+    elif near:
         hint = f"did you mean {', '.join(dict.fromkeys(near))}?"
     return NotFound("\n".join([f"{where} {', '.join(words)}", *lines]), hint)
 
