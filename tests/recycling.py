@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from random import Random
 
@@ -220,10 +220,10 @@ def _die_at(number: int) -> None:
     sys.addaudithook(hook)
 
 
-def edit_etc(etc: Path, random: Random, count: int = 8) -> None:
-    """Does to an /etc what admins do: anything."""
+def edit_etc(etc: Path, random: Random, count: int = 8, spared: Collection[str] = ()) -> None:
+    """Does to an /etc what admins do: anything, but not to the names that are `spared`."""
     for _ in range(count):
-        found = sorted(etc.rglob("*"))
+        found = [p for p in sorted(etc.rglob("*")) if p.relative_to(etc).parts[0] not in spared]
         if found:
             _edit(random.choice(found), random)
 
