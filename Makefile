@@ -49,6 +49,11 @@ bench: setup
 	@packaging/setup bench
 	@$(PYTHON) -m tests.bench.cost $(if $(QUICK),--quick) $(if $(README),--readme) $(BENCH)
 
+# Ansible's own modules against the program linked as rpm-ostree; fetches ansible-core and two collections
+.PHONY: test-ansible
+test-ansible: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_ansible.py tests/test_rpm_ostree.py $(PYTEST)
+
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)
 
