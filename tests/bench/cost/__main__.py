@@ -63,8 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = Path(tempfile.mkdtemp(prefix="layer-bench-", dir=options.directory))
     try:
         stages = _stages(work, bases, index.path, is_synced=not options.unsynced)
-        measure(stages, results, rounds)
-        _measure_import(stages, results, work, rounds)
+        try:
+            measure(stages, results, rounds)
+            _measure_import(stages, results, work, rounds)
+        except KeyboardInterrupt:
+            if not results.samples:
+                raise
+            print("interrupted: these are the results until now", flush=True)
     finally:
         remove(list(work.glob("*/sysroot")))
         shutil.rmtree(work)
@@ -113,7 +118,12 @@ def _missing() -> list[str]:
     wanted = [line for line in _LIST.read_text().split("\n") if line and line[0] != "#"]
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *wanted]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
-    return sorted(set(wanted) - {row.split()[0] for row in done.stdout.splitlines() if "ed" in row})
+    return sorted(set(wanted) - set(_installed(done.stdout)))
+
+
+def _installed(answer: str) -> list[str]:
+    rows = (line.split() for line in answer.splitlines())
+    return [name for name, status in rows if status == "installed"]
 
 
 def _stages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from layer.store.trees import files_of
 from layer.treefile import Treefile, parse_treefile
 from testdata.distro.cache import default_cache, locked, remove_old_builds
 from testdata.distro.full import FullRepository
+from testdata.distro.tiny import FileSpec, tiny_repository, tiny_rpm
 from tests.bench.cost.selection import Graph, Member, alternatives, grown
 from tests.world import write_repo_file
 
@@ -61,6 +62,8 @@ DESKTOP = [
 # A tree has one kernel, and what is made to be refused is in none.
 NEVER = frozenset(["linux-image-amd64", "linux-image-6.1.0-56-amd64", "demo-newglibc"])
 _SWAPPED = 5  # packages that one version of a base has and the other has not
+_PADDING = "bench-padding"
+_TOLERATED = 0.02  # of its files that a base may lack
 _FORM = 1  # of what is kept
 
 
@@ -141,29 +144,66 @@ def _treefile() -> Treefile:
 def _make(
     full: FullRepository, folder: Path, size: int, names: Sequence[str], reporter: Reporter
 ) -> dict[str, object]:
-    """Composes both versions of a base."""
+    """Composes both versions of a base, with padding where the set has not enough files."""
     graph = Graph(read_members(full.path))
     wanted = {*_treefile().packages, *DESKTOP}
     leaves = [name for name in graph.leaves(set(names)) if name not in wanted]
     swapped = leaves[: 2 * _SWAPPED]
-    store = OstreeStore.create(folder / "repo")
-    (folder / "repos").mkdir(exist_ok=True)
-    write_repo_file(folder / "repos", "demo", full.path.as_uri())
-    repositories = read_repositories([folder / "repos"], {})
-    versions = []
-    for number, absent in enumerate((swapped[:_SWAPPED], swapped[_SWAPPED:])):
+    kitchen = _Kitchen(full, folder, size, reporter)
+    first = kitchen.compose(1, set(names) - set(swapped[:_SWAPPED]))
+    missing = size - kitchen.files(first)
+    padding = set()
+    if missing > _TOLERATED * size:
+        kitchen.pad(missing)
+        padding = {_PADDING}
+        first = kitchen.compose(1, set(names) - set(swapped[:_SWAPPED]) | padding)
+    second = kitchen.compose(2, set(names) - set(swapped[_SWAPPED:]) | padding)
+    return {"files": kitchen.files(first), "versions": [first, second]}
+
+
+class _Kitchen:
+    """Where the bases of one size are composed."""
+
+    def __init__(self, full: FullRepository, folder: Path, size: int, reporter: Reporter) -> None:
+        self._folder = folder
+        self._size = size
+        self._reporter = reporter
+        self._store = OstreeStore.create(folder / "repo")
+        self._repos = folder / f"repos-{size}"
+        self._repos.mkdir(exist_ok=True)
+        write_repo_file(self._repos, "demo", full.path.as_uri())
+
+    def compose(self, version: int, names: Iterable[str]) -> str:
+        """The checksum of a base of these packages."""
+        repositories = read_repositories([self._repos], {})
         treefile = replace(
             _treefile(),
-            ref=f"bench/{size}",
-            version=number + 1,
-            packages=tuple(sorted(set(names) - set(absent))),
+            ref=f"bench/{self._size}",
+            version=None,
+            packages=tuple(sorted(names)),
+            repositories=tuple(repository.id for repository in repositories),
         )
         began = time.monotonic()
         composed = compose_tree(
-            treefile, store, repositories, folder / "cache", reporter, timestamp=EPOCH + number
+            treefile,
+            self._store,
+            repositories,
+            self._folder / "cache",
+            self._reporter,
+            timestamp=EPOCH + version,
         )
         took = time.monotonic() - began
-        reporter.note(f"{treefile.ref} {number + 1}: {composed.packages} packages, {took:.0f} s")
-        versions.append(composed.checksum)
-    root = store.read_commit(versions[0]).root
-    return {"files": sum(1 for _ in files_of(store, root)), "versions": versions}
+        self._reporter.note(f"{treefile.ref}: {composed.packages} packages, {took:.0f} s")
+        return composed.checksum
+
+    def files(self, checksum: str) -> int:
+        """How many files a base has."""
+        return sum(1 for _ in files_of(self._store, self._store.read_commit(checksum).root))
+
+    def pad(self, number: int) -> None:
+        """Offers a package of so many small files."""
+        paths = (f"/usr/share/{_PADDING}/{n // 100:03}/{n % 100:02}" for n in range(number))
+        files = [FileSpec(path, path.encode()) for path in paths]
+        packages = self._folder / f"padding-{self._size}"
+        tiny_repository(packages, tiny_rpm(_PADDING, *files))
+        write_repo_file(self._repos, "padding", packages.as_uri())
