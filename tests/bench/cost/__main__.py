@@ -1,6 +1,6 @@
 """What layering costs as the base grows, beside dnf, rpm and the classic way, in one run.
 
-python -m tests.bench.cost [--quick] [--readme] [--rounds N] [--size N]... [--json FILE]
+python -m tests.bench.cost [--quick] [--readme] [--again] [--rounds N] [--size N]... [--json FILE]
 
 The bases are made of the full set once and kept (minutes, and 20 GB where it is not built). In
 each round every scene is played on every base by all contenders, in turns that change; both sides
@@ -37,6 +37,7 @@ from tests.world import remove
 
 ROOT = Path(__file__).parents[3]
 ACCEPTED = ("libreoffice-common",)  # its trigger on apparmor's old files
+_COUNT = 47  # packages of the large one
 _LIST = ROOT / "packaging/bench-packages.txt"
 _ROUNDS, _QUICK_ROUNDS = 3, 2
 _QUICK_SIZES = SIZES[:2]
@@ -45,6 +46,9 @@ _QUICK_SIZES = SIZES[:2]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write what was asked for."""
     options = _parse(arguments)
+    if options.again:
+        _show(Results.parse(json.loads(options.json.read_text())), options)
+        return
     if missing := _missing():
         sys.exit(f"bench: not installed: {', '.join(missing)}; `make bench` installs them")
     sizes = options.size or (_QUICK_SIZES if options.quick else SIZES)
@@ -73,17 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         remove(list(work.glob("*/sysroot")))
         shutil.rmtree(work)
-    print(tables.text(results))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(f"{json.dumps(results.as_json(), indent=1)}\n")
+    _show(results, options)
+
+
+def _show(results: Results, options: argparse.Namespace) -> None:
+    print(tables.text(results))
     drawn = pictures.draw(results, ROOT / "docs" if options.readme else options.json.parent)
     print("written:", options.json, *drawn)
     if options.readme:
         names = [str(path.relative_to(ROOT)) for path in drawn]
         tables.write_readme(ROOT / "README.md", tables.markdown(results, names))
-
-
-_COUNT = 47
 
 
 def measure(stages: dict[int, Stage], results: Results, rounds: int) -> None:
@@ -105,6 +110,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--readme", action="store_true", help="put the results into the README")
     parser.add_argument(
         "--unsynced", action="store_true", help="wait for no disk: on a machine that is busy"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="show what --json has; measure nothing"
     )
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--size", type=int, action="append", choices=SIZES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -72,11 +72,23 @@ class Results:
             rows.append({"size": size, "scene": scene, "contender": contender, "runs": kept})
         return {
             "facts": self.facts,
+            "subjects": asdict(self.subjects),
             "files": self.files,
             "results": rows,
             "import": self.import_rates,
             "goals": [asdict(goal) for goal in goals(self)],
         }
+
+    @classmethod
+    def parse(cls, found: Mapping[str, Any]) -> Results:
+        """What `as_json` gave."""
+        files = {int(size): files for size, files in found["files"].items()}
+        results = cls(found["facts"], Subjects(**found["subjects"]), files)
+        for row in found["results"]:
+            for run in row["runs"]:
+                results.add(row["size"], row["scene"], row["contender"], Cost(**run))
+        results.import_rates = dict(found["import"])
+        return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +115,15 @@ class Goal:
 
 
 def goals(results: Results) -> tuple[Goal, ...]:
-    """The goals of the largest base that was measured, as ratios of medians."""
+    """The goals, as ratios of medians, on the largest base that was measured."""
     top = max(results.files)
     half = max((size for size in results.files if size <= top / 2), default=None)
     small, large = results.subjects.small, results.subjects.large
+    where = f"{top // 1000}k files"
     ratio = _Ratios(results, top)
     found = [
         ratio(f"{small}, commit only / dnf", 1 / 2, SMALL, DNF),
-        ratio(f"{small}, commit only / classic", 1 / 25, SMALL, CLASSIC),
+        ratio(f"{small}, commit only / classic, {where}", 1 / 25, SMALL, CLASSIC),
     ]
     if half is not None:
         sizes = f"{top // 1000}k / {half // 1000}k files"
@@ -122,8 +135,8 @@ def goals(results: Results) -> tuple[Goal, ...]:
         ratio(f"{large} / dnf", 1.0, LARGE, DNF),
         ratio(f"{large}, imported before / dnf", 0.35, LARGE_KEPT, DNF, LARGE),
         ratio(f"{large}, the same again / dnf", 0.35, LARGE_AGAIN, DNF, LARGE),
-        ratio(f"{small}, to the boot entry / classic", 1 / 12, SMALL_BOOT, CLASSIC),
-        ratio(f"{small}, with all deferred work / classic", 1 / 3, SMALL_ALL, CLASSIC),
+        ratio(f"{small}, to the boot entry / classic, {where}", 1 / 12, SMALL_BOOT, CLASSIC),
+        ratio(f"{small}, with all deferred work / classic, {where}", 1 / 3, SMALL_ALL, CLASSIC),
     ]
     return (*found, *_others(results, top))
 
