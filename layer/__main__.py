@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from layer import interrupts
@@ -31,6 +33,18 @@ def main(arguments: list[str] | None = None) -> None:
         print("error: interrupted; nothing has changed", file=sys.stderr)
         status = interrupts.exit_status(error) or EXIT_ERROR
     sys.exit(status)
+
+
+def command() -> None:
+    """As `main`, and ends without taking the interpreter apart, which is a tenth of a plan."""
+    try:
+        main()
+    except SystemExit as leaving:
+        with suppress(OSError, ValueError):  # then Python leaves in its own way, and says so
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(leaving.code if isinstance(leaving.code, int) else EXIT_ERROR)
+        raise
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -73,4 +87,4 @@ def _failed(speaking: Speaking, error: LayerError, status: int = EXIT_ERROR) -> 
 
 
 if __name__ == "__main__":
-    main()
+    command()

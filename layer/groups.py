@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layer.errors import InvalidInput, NotFound
 from layer.frozen import dataclass
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 _ID = re.compile(r"[\w.+\-]{1,200}")
 _PACKAGE = re.compile(r"[^\s/;]{1,200}")
@@ -124,6 +125,8 @@ def parse_groups(content: bytes) -> Catalogue:
 
     libcomps is not used for it: 0.1.19 ends the process on some files that are none of its own.
     """
+    from xml.etree import ElementTree  # which only few plans need
+
     if b"<!ENTITY" in content:
         raise InvalidInput("declares entities, which no list of groups needs")
     try:
@@ -216,11 +219,13 @@ def _checked(text: str) -> str:
 
 def _did_you_mean(wanted: str, choices: Iterable[Group | Environment]) -> str:
     """The words for those whose id or name resembles it, "" for none."""
+    from difflib import get_close_matches  # slow to load, and seldom needed
+
     words: dict[str, str] = {}
     for one in choices:
         mark = "@^" if isinstance(one, Environment) else "@"
         words |= {text.lower(): f"{mark}{one.id}" for text in (one.id, one.name)}
-    near = difflib.get_close_matches(wanted.lower(), sorted(words), 2, 0.7)
+    near = get_close_matches(wanted.lower(), sorted(words), 2, 0.7)
     found = dict.fromkeys(words[text] for text in near)
     return f"did you mean {' or '.join(found)}?" if found else ""
 

@@ -6,9 +6,9 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from layer import spans
 from layer.errors import InvalidInput, LayerError, PackageRefused, StoreError
@@ -41,6 +41,9 @@ from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree, lookup
 from layer.words import shown
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 SCHEMA = 3  # of the commit's metadata, and of how a package becomes a tree
 _MOST_THREADS = 4  # each holds the beginning of a file in memory
 _LARGEST_CONFIGURATION = 1 << 20  # bytes of a tmpfiles.d file; more is not read
@@ -66,6 +69,9 @@ def import_packages(
     be in memory together. Of several that are refused the first in order is raised. All threads
     have ended when this returns or raises, Ctrl-C included.
     """
+    # With the logging that it brings it takes longer to load than a plan has to spare.
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
     threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     stop = Event()
     imports: list[Future[PackageTree]] = []

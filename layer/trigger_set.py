@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from layer.errors import TriggerFailed
@@ -151,9 +152,10 @@ def read_file(path: Path) -> TriggerFile:
     return TriggerFile(path.stem, Place.LOCAL, str(path), _read(path, str(path)))
 
 
+@cache  # a change asks twice: for the plan, and for the tree
 def parse_file(file: TriggerFile) -> Trigger:
     """The trigger that a file says; its name must be the file's."""
-    trigger = parse_trigger(file.text or "", file.source)
+    trigger = parse_trigger(file.text or "", file.source, is_ours=file.place is Place.PACKAGED)
     if trigger.name != file.name:
         raise TriggerFailed(
             f"{file.source}: name: {trigger.name!r} must be the file's name, {file.name!r}",

@@ -7,7 +7,6 @@ parentheses in a dependency cost stack. None of that is in any real file.
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from pathlib import Path
@@ -89,8 +88,10 @@ def _check_condition(value: bytes) -> None:
     is_simple = len(value) <= 200 and value.count(b"(") <= 3 and b"&" not in value
     if is_simple:
         return
+    from html import unescape  # slow to load, and seldom needed
+
     try:
-        check_condition(html.unescape(value.decode("utf-8", "replace")))
+        check_condition(unescape(value.decode("utf-8", "replace")))
     except InvalidInput as error:
         raise InvalidInput(f"holds {error.message}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -95,8 +94,10 @@ def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     words = sorted(label for label, found in unwanted.items() if not found)
     if not words:
         return NotFound("\n".join(lines), "change that setting, or name another package")
+    from difflib import get_close_matches  # slow to load, and seldom needed
+
     names = sorted({each.name for each in offer.pool.solvables} - {PRETENDED})
-    near = [each for word in words for each in difflib.get_close_matches(word, names, 2, 0.75)]
+    near = [each for word in words for each in get_close_matches(word, names, 2, 0.75)]
     where = (
         "no enabled repository has" if offer.repositories else "without repositories, nothing has"
     )
