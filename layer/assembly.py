@@ -30,15 +30,13 @@ from layer.importer import read_package_blob
 from layer.model import FileAttributes, PackageTree, Tree
 from layer.ownership import Ownership
 from layer.paths import user_path
-from layer.rpmdb import DATABASE_PATHS, database_path, extract_database, open_packages
+from layer.rpmdb import DATABASE_PATHS, database_path, link_database, open_packages
 from layer.rpmfile.database import write_database
 from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore
 from layer.store.selinux import label_of, with_label
 from layer.store.trees import TreeEditor
 from layer.words import shown
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +228,7 @@ def record_packages(
     folder = database_path(store, tree) or DATABASE_PATHS[0]
     written = scratch / "rpmdb-new"
     written.mkdir()
-    source = extract_database(store, tree, scratch)
+    source = link_database(store, tree, scratch)
     known = {nevra: dict(found) for nevra, found in (states or {}).items()}
     if without_documentation:
         for package in packages:
@@ -242,11 +240,6 @@ def record_packages(
     paths = []
     for file in sorted(written.iterdir()):
         path = f"{folder}/{file.name}"
-        editor.put_file(path, _store_file(store, file))
+        editor.put_file(path, store.write_file_of(FileAttributes(), file))
         paths.append(path)
     return editor.write(), tuple(paths)
-
-
-def _store_file(store: ObjectStore, file: Path) -> str:
-    with file.open("rb") as content:
-        return store.write_file(FileAttributes(), iter(lambda: content.read(_CHUNK), b""))

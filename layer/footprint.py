@@ -113,34 +113,31 @@ def _size_of_first(store: ObjectStore, tree: Tree, repository: Path) -> int:
 
 
 def read_usage(repository: Path) -> Usage:
-    """What is in a repository now."""
+    """What is in a repository now beside its objects: refs, and the directories of both."""
     inodes: set[int] = set()
-    directories = 0
-    for path in _object_folders(repository):
-        directories += _blocks(path)
-        with os.scandir(path) as entries:
-            inodes.update(entry.inode() for entry in entries)
+    directories = sum(map(_blocks, _folders_of_objects(repository)))
+    for folder, _, names in os.walk(repository / "refs"):
+        directories += _blocks(Path(folder))
+        inodes.update(Path(folder, name).lstat().st_ino for name in names)
     return Usage(frozenset(inodes), directories)
 
 
 def gained(repository: Path, before: Usage) -> int:
-    """Bytes in blocks that a repository has taken since."""
-    total = -before.directories
-    for path in _object_folders(repository):
-        total += _blocks(path)
-        with os.scandir(path) as entries:
-            total += sum(
-                512 * entry.stat(follow_symlinks=False).st_blocks
-                for entry in entries
-                if entry.inode() not in before.inodes and not entry.is_dir(follow_symlinks=False)
-            )
+    """Bytes in blocks that refs and directories have taken since; the store counts its objects,
+    of which there are as many as the base has files.
+    """
+    total = sum(map(_blocks, _folders_of_objects(repository))) - before.directories
+    for folder, _, names in os.walk(repository / "refs"):
+        found = [Path(folder, name).lstat() for name in names]
+        total += _blocks(Path(folder))
+        total += sum(512 * one.st_blocks for one in found if one.st_ino not in before.inodes)
     return total
 
 
-def _object_folders(repository: Path) -> Iterator[Path]:
-    for top in ("objects", "refs"):
-        for folder, _, _ in os.walk(repository / top):
-            yield Path(folder)
+def _folders_of_objects(repository: Path) -> Iterator[Path]:
+    yield repository / "objects"
+    with os.scandir(repository / "objects") as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 class _Tally:

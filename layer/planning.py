@@ -29,11 +29,13 @@ def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
     """
     require_place(path)
     pending = host.require_pending()
-    before = read_usage(host.sysroot.store.path)
-    checksum = build(host, change)
-    with host.store.transaction():
-        plans.remember(host, pending.checksum, checksum)
-    taken = gained(host.sysroot.store.path, before)
+    repository = host.sysroot.store.path
+    before = read_usage(repository)
+    with host.sysroot.store.counting() as objects:
+        checksum = build(host, change)
+        with host.store.transaction():
+            plans.remember(host, pending.checksum, checksum)
+        taken = objects() + gained(repository, before)
     built = replace(change, effects=_as_built(host, change, checksum, taken))
     found = PlanFile(
         commit=checksum,

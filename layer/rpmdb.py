@@ -46,6 +46,18 @@ def open_packages(store: ObjectStore, tree: Tree) -> Iterator[StoredPackages | N
             yield stack.enter_context(open_stored_file(file, Path(f"/{path}")))
 
 
+def link_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
+    """As `extract_database`, for who only reads: the file may be the store's own."""
+    path = database_path(store, tree)
+    checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
+    if not isinstance(checksum, str):
+        return None
+    folder = destination / "rpmdb"
+    folder.mkdir()
+    store.link_file(checksum, folder / DATABASE_FILE)
+    return folder
+
+
 def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
     """Copies the tree's rpm database into a directory below `destination`; None if it has none."""
     path = database_path(store, tree)

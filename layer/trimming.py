@@ -25,7 +25,7 @@ from layer.lock import LAYER, read_record
 from layer.model import Commit, FileAttributes, Nevra, PackageHeader, Tree
 from layer.paths import header_paths
 from layer.rewriting import generated_paths
-from layer.rpmdb import DATABASE_PATHS, database_path, extract_database
+from layer.rpmdb import DATABASE_PATHS, database_path, extract_database, link_database
 from layer.rpmfile.database import read_database, write_database
 from layer.rpmfile.stored import StoredPackages, open_stored
 from layer.store.contract import ObjectStore
@@ -217,7 +217,7 @@ def _may_go(folder: str) -> bool:
 def _write_database(
     store: ObjectStore, editor: TreeEditor, base: Tree, packages: Sequence[Nevra], scratch: Path
 ) -> tuple[str, ...]:
-    source = extract_database(store, base, scratch)
+    source = link_database(store, base, scratch)
     destination = scratch / "rpmdb-without"
     destination.mkdir()
     write_database(source, destination, (), timestamp=0, erased=packages)
@@ -225,9 +225,7 @@ def _write_database(
     paths = []
     for file in sorted(destination.iterdir()):
         paths.append(f"{folder}/{file.name}")
-        with file.open("rb") as content:
-            chunks = iter(lambda: content.read(1 << 20), b"")
-            editor.put_file(paths[-1], store.write_file(FileAttributes(), chunks))
+        editor.put_file(paths[-1], store.write_file_of(FileAttributes(), file))
     return tuple(paths)
 
 

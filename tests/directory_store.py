@@ -138,6 +138,10 @@ class DirectoryStore:
         """Stores a directory's attributes; returns their checksum. Idempotent."""
         return self._write("attributes", _owner(attributes))
 
+    def write_file_of(self, attributes: FileAttributes, path: Path) -> str:
+        """Stores the content of a file on the disk as a regular file; returns its checksum."""
+        return self.write_file(attributes, [path.read_bytes()])
+
     def write_file(self, attributes: FileAttributes, chunks: Iterable[bytes] = ()) -> str:
         """Stores a regular file or, by its mode, a symlink; returns its checksum. Idempotent."""
         description = _encode(_owner(attributes) | {"target": attributes.target})

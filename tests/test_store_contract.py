@@ -61,6 +61,23 @@ def test_files_keep_content_and_attributes(store: ObjectStore, attributes: FileA
     assert read(store, checksum) == b"content"
 
 
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) + 1, 5 << 20])
+@pytest.mark.parametrize("xattrs", [(), ((b"user.a", b"1"),)])
+def test_a_file_on_the_disk_is_stored_as_its_content_is(
+    store: ObjectStore, tmp_path: Path, size: int, xattrs: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    file, attributes = tmp_path / "file", FileAttributes(1, 2, stat.S_IFREG | 0o640, "", xattrs)
+    file.write_bytes((b"0123456" * (size // 7 + 1))[:size])
+    with store.transaction():
+        checksum = store.write_file_of(attributes, file)
+        assert store.write_file_of(attributes, file) == checksum
+    file.unlink()
+    assert store.read_file_attributes(checksum) == attributes
+    assert len(read(store, checksum)) == size
+    with store.transaction():
+        assert store.write_file(attributes, [read(store, checksum)]) == checksum
+
+
 def test_symlinks_keep_their_target(store: ObjectStore) -> None:
     with store.transaction():
         checksum = store.write_file(LINK)
@@ -113,6 +130,25 @@ def test_refs_appear_at_the_end_of_a_transaction_and_go_away(store: ObjectStore)
     with store.transaction():
         store.set_ref("layer/a/b", None)
     assert store.find_commit("layer/a/b") is None
+
+
+def test_refs_alone_are_set_at_the_end_of_a_transaction(store: ObjectStore) -> None:
+    with store.transaction():
+        root = empty_tree(store)
+        checksum = store.write_commit(root, parent=None, timestamp=1, subject="", metadata={})
+    with pytest.raises(KeyboardInterrupt), store.transaction():
+        store.set_ref("layer/a", checksum)
+        raise KeyboardInterrupt
+    with store.transaction():
+        assert store.refs("layer") == {}
+        store.set_ref("layer/a", checksum)
+        store.set_ref("layer/b", checksum)
+        assert store.refs("layer") == {}
+    assert store.refs("layer") == {"layer/a": checksum, "layer/b": checksum}
+    with store.transaction():
+        store.set_ref("layer/a", None)
+        store.set_ref("layer/none", None)
+    assert store.refs("layer") == {"layer/b": checksum}
 
 
 def test_an_exception_abandons_a_transaction(store: ObjectStore) -> None:

@@ -14,6 +14,7 @@ from layer.model import Tree
 from layer.store.gobject import GLib, OSTree, translated
 
 _FORMAT = "(a{sv}aya(say)sstayay)"  # OSTREE_COMMIT_GVARIANT_STRING
+_BLOCK = 4096  # bytes
 
 
 class WaitingCommits:
@@ -41,7 +42,8 @@ class WaitingCommits:
 
     def write(self) -> None:
         """Writes all that waits, the refs last."""
-        if not self._commits and not self._refs:
+        if not self._commits:
+            self._write_refs()
             return
         with translated("cannot commit the transaction"):
             self._repo.prepare_transaction(None)
@@ -50,6 +52,22 @@ class WaitingCommits:
             for ref, named in sorted(self._refs.items()):
                 self._repo.transaction_set_refspec(ref, named)
             self._repo.commit_transaction(None)
+
+    def new_bytes(self) -> int:
+        """What the commits will take on the disk, in whole blocks, without those that are there."""
+        kind = OSTree.ObjectType.COMMIT
+        return sum(
+            -(-commit.get_size() // _BLOCK) * _BLOCK
+            for checksum, commit in self._commits.items()
+            if not self._repo.has_object(kind, checksum, None)[1]
+        )
+
+    def _write_refs(self) -> None:
+        """Refs alone, each durable by itself: to libostree a transaction is 256 syncs."""
+        for refspec, named in sorted(self._refs.items()):
+            with translated(f"cannot set {refspec}"):
+                _, remote, ref = OSTree.parse_refspec(refspec)
+                self._repo.set_ref_immediate(remote, ref, named, None)
 
     def forget(self) -> None:
         """Nothing waits any longer."""

@@ -57,6 +57,12 @@ class ObjectStore(Protocol):
         Content is streamed; memory stays bounded whatever its size.
         """
 
+    def write_file_of(self, attributes: FileAttributes, path: Path) -> str:
+        """Stores the content of a file on the disk as a regular file; returns its checksum.
+
+        Nothing else writes to that file meanwhile.
+        """
+
     def write_commit(
         self,
         root: Tree,

@@ -7,9 +7,8 @@ import io
 import os
 import shutil
 import stat
-import struct
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -19,9 +18,11 @@ from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, translated
 from layer.store.spool import Spool
+from layer.store.staging import empty_staging, is_staging_empty, staged_bytes
+from layer.store.variants import as_variant, big_endian, file_header, xattr_pairs, xattrs_as_variant
 
 _SMALL = 1 << 16  # bytes
-_NO_XATTRS = GLib.Variant("a(ayay)", [])
+_CHUNK = 1 << 20
 _DIRECTORY = GLib.VariantType("(a(say)a(sayay))")
 _ATTRIBUTES = "(uuua(ayay))"
 
@@ -35,6 +36,7 @@ class OstreeStore:
         self._waiting = WaitingCommits(repo)
         self._directories: dict[str, Directory] = {}
         self._attributes: dict[DirectoryAttributes, str] = {}
+        self._counted: int | None = None  # bytes; None where nobody counts
         self.path = path
 
     @classmethod
@@ -87,11 +89,16 @@ class OstreeStore:
             self.repo.prepare_transaction(None)
         try:
             yield
+            if self._counted is not None:
+                self._counted += staged_bytes(self.path) + self._waiting.new_bytes()
             with translated("cannot commit the transaction"):
-                self.repo.commit_transaction(None)
+                if is_staging_empty(self.path):
+                    self.repo.abort_transaction(None)  # else it syncs what it has not written
+                else:
+                    self.repo.commit_transaction(None)
             self._waiting.write()
         except BaseException:
-            self._empty_staging()
+            empty_staging(self.path)
             raise
         finally:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
@@ -100,14 +107,14 @@ class OstreeStore:
             self._directories.clear()
             self._attributes.clear()
 
-    def _empty_staging(self) -> None:
-        """Takes away what was written: libostree keeps it, and the next transaction commits it."""
-        for descriptor in Path("/proc/self/fd").iterdir():  # ours is the one that we hold open
-            with suppress(OSError):
-                folder = descriptor.readlink()
-                if folder.parent == self.path / "tmp" and folder.name.startswith("staging-"):
-                    for path in folder.iterdir():
-                        shutil.rmtree(path, ignore_errors=True)
+    @contextmanager
+    def counting(self) -> Iterator[Callable[[], int]]:
+        """Gives what counts the bytes in blocks of all objects that are new since."""
+        before, self._counted = self._counted, 0
+        try:
+            yield lambda: self._counted or 0
+        finally:
+            self._counted = before
 
     # --- commits and refs ---
 
@@ -161,7 +168,7 @@ class OstreeStore:
         metadata: Mapping[str, str | bool],
     ) -> str:
         """Stores a commit; returns its checksum. The same arguments give the same checksum."""
-        values = {key: _variant(value) for key, value in sorted(metadata.items())}
+        values = {key: as_variant(value) for key, value in sorted(metadata.items())}
         with translated("cannot write the commit"):
             commit = commit_variant(
                 root, parent=parent, timestamp=timestamp, subject=subject, metadata=values
@@ -177,9 +184,13 @@ class OstreeStore:
 
     def write_detached_metadata(self, checksum: str, values: Mapping[str, str]) -> None:
         """Notes beside a commit that are no part of it: who made it and when."""
-        variant = GLib.Variant("a{sv}", {k: _variant(v) for k, v in sorted(values.items())})
+        variant = GLib.Variant("a{sv}", {k: as_variant(v) for k, v in sorted(values.items())})
+        path = self._objects / checksum[:2] / f"{checksum[2:]}.commitmeta"
+        is_new = self._counted is not None and not path.exists()
         with translated(f"cannot write metadata of {checksum}"):
             self.repo.write_commit_detached_metadata(checksum, variant, None)
+        if is_new:  # it is part of no transaction
+            self._counted = (self._counted or 0) + 512 * path.lstat().st_blocks
 
     def read_detached_metadata(self, checksum: str) -> Mapping[str, str]:
         """The notes beside a commit, empty where there are none."""
@@ -206,9 +217,9 @@ class OstreeStore:
             _, variant = self.repo.load_variant(OSTree.ObjectType.DIR_META, attributes)
         uid, gid, mode, xattrs = variant.unpack()
         return DirectoryAttributes(
-            _big_endian(uid),
-            _big_endian(gid),
-            _big_endian(mode),
+            big_endian(uid),
+            big_endian(gid),
+            big_endian(mode),
             tuple((bytes(name).rstrip(b"\0"), bytes(value)) for name, value in xattrs),
         )
 
@@ -225,9 +236,9 @@ class OstreeStore:
         known = self._attributes.get(attributes)
         if known is not None:
             return known
-        owner = (_big_endian(attributes.uid), _big_endian(attributes.gid))
+        owner = (big_endian(attributes.uid), big_endian(attributes.gid))
         variant = GLib.Variant(
-            _ATTRIBUTES, (*owner, _big_endian(attributes.mode), _xattrs(attributes.xattrs))
+            _ATTRIBUTES, (*owner, big_endian(attributes.mode), xattr_pairs(attributes.xattrs))
         )
         with translated("cannot write a directory's attributes"):
             _, checksum = self.repo.write_metadata(OSTree.ObjectType.DIR_META, None, variant, None)
@@ -265,7 +276,7 @@ class OstreeStore:
                         None,
                         attributes.uid,
                         attributes.gid,
-                        _xattrs_variant(attributes.xattrs),
+                        xattrs_as_variant(attributes.xattrs),
                         attributes.target,
                         None,
                     )
@@ -285,10 +296,28 @@ class OstreeStore:
         ours = f"{self._objects}/{checksum[:2]}/{checksum[2:]}.file"
         return os.path.samestat(os.lstat(path), os.lstat(ours))
 
+    def write_file_of(self, attributes: FileAttributes, path: Path) -> str:
+        """Stores the content of a file on the disk as a regular file; returns its checksum."""
+        header = file_header(attributes)
+        digest = hashlib.sha256(header)
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            checksum = digest.hexdigest()
+            with translated("cannot write a file"):
+                if not self._has_file(checksum):
+                    size = len(header) + os.fstat(file.fileno()).st_size
+                    content = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(header))
+                    # Read from where it lies, once: neither copied aside nor into memory.
+                    mapped = GLib.MappedFile.new_from_fd(file.fileno(), False)
+                    content.add_bytes(mapped.get_bytes())
+                    self.repo.write_content_trusted(checksum, content, size, None)
+        return checksum
+
     def _write_regular(self, attributes: FileAttributes, chunks: Iterable[bytes]) -> str:
         # hashlib does 1.3 GB/s where GLib's checksum does 0.26, so we hash and hand the object
         # over as trusted; what is hashed is also the form in which libostree takes it.
-        header = _file_header(attributes)
+        header = file_header(attributes)
         digest = hashlib.sha256(header)
         with Spool(self.path / "tmp") as spool:
             spool.write(header)
@@ -316,7 +345,7 @@ class OstreeStore:
         content = io.BytesIO()
         with translated(f"no file {checksum}"):
             _, stream, _, _ = self.repo.load_file(checksum, None)
-            while data := stream.read_bytes(1 << 20, None).get_data():
+            while data := stream.read_bytes(_CHUNK, None).get_data():
                 content.write(data)
         content.seek(0)
         return content
@@ -350,42 +379,4 @@ class OstreeStore:
 def copy_file(store: OstreeStore, checksum: str, path: Path) -> None:
     """Writes the content of a file to `path`, which may then be changed."""
     with store.open_file(checksum) as source, path.open("wb") as destination:
-        shutil.copyfileobj(source, destination, 1 << 20)
-
-
-def _file_header(attributes: FileAttributes) -> bytes:
-    """What a file object's checksum covers before the content (ostree-core.c, file header)."""
-    if not attributes.xattrs:
-        # The bytes that the GVariant below has: no target, no attributes, one framing offset.
-        owner = (attributes.uid, attributes.gid, attributes.mode)
-        return struct.pack(">IIIIII", 18, 0, *owner, 0) + b"\0\x11"
-    header = GLib.Variant(
-        "(uuuusa(ayay))",
-        (
-            _big_endian(attributes.uid),
-            _big_endian(attributes.gid),
-            _big_endian(attributes.mode),
-            0,
-            "",
-            _xattrs(attributes.xattrs),
-        ),
-    )
-    data: bytes = header.get_data_as_bytes().get_data()
-    return struct.pack(">II", len(data), 0) + data
-
-
-def _variant(value: str | bool) -> Any:
-    return GLib.Variant("b" if isinstance(value, bool) else "s", value)
-
-
-def _xattrs(xattrs: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
-    return [(name + b"\0", value) for name, value in sorted(xattrs)]
-
-
-def _xattrs_variant(xattrs: tuple[tuple[bytes, bytes], ...]) -> Any:
-    return GLib.Variant("a(ayay)", _xattrs(xattrs)) if xattrs else _NO_XATTRS
-
-
-def _big_endian(value: int) -> int:
-    """OSTree keeps numbers in big-endian inside variants, which are little-endian here."""
-    return int.from_bytes(value.to_bytes(4, "big"), "little")
+        shutil.copyfileobj(source, destination, _CHUNK)
