@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layer import bootplan, spans, staged
+from layer import bootplan, live_record, spans, staged
 from layer.errors import InvalidInput, LayerError
 from layer.host import Host
 from layer.model import BootPlan, Deployment, Recycling
@@ -12,8 +12,10 @@ from layer.model import BootPlan, Deployment, Recycling
 def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
     """Makes a plan so, and remembers what was only staged; see `Sysroot.write`.
 
-    What is deployed for one boot gives its place back in `settle`.
+    What is deployed for one boot gives its place back in `settle`. What a live change put into
+    /etc and the new default has not goes.
     """
+    _settle_live(host)
     options, var = host.options, host.sysroot.var(host.stateroot)
     if options.once:
         require_booted(host, "--once")
@@ -29,6 +31,7 @@ def write(host: Host, plan: BootPlan) -> tuple[Deployment, ...]:
         if options.once and not host.sysroot.has_written:
             staged.cancel_return(var)
         raise
+    _settle_live(host)
     try:
         if not options.once:
             staged.cancel_return(var)
@@ -48,6 +51,16 @@ def recycling_of(host: Host) -> Recycling:
         return Recycling.NEVER  # what boots can be changed all the same
 
 
+def _settle_live(host: Host) -> None:
+    """Has what is live fit what boots next, where anything is live."""
+    if not (host.sysroot.var(host.stateroot) / live_record.RECORD).exists():
+        return
+    from layer import living  # takes long to load
+
+    living.recover(host)
+    living.tidy(host)
+
+
 def require_booted(host: Host, option: str) -> None:
     """LayerError where this machine does not run the sysroot, since only that is shut down."""
     if not host.sysroot.is_booted:
@@ -62,6 +75,7 @@ def settle(host: Host) -> Deployment | None:
 
     Returns it, None where nothing was tried. Called early in each boot, with the lock held.
     """
+    _settle_live(host)
     var, present = host.sysroot.var(host.stateroot), host.sysroot.deployments()
     back = staged.due_return(var, present)
     if back is not None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from layer import booting, bootplan, downloads, plans, spans
+from layer import booting, bootplan, downloads, live_record, plans, spans
 from layer.copies import REFS as COPIES
 from layer.errors import InvalidInput
 from layer.headers import headers_ref
@@ -64,10 +64,11 @@ def clean_up(host: Host, *, may_check_out: bool = False) -> int:
 
     Returns how many refs went. Bases, derived commits, packages and trigger
     outputs of every deployment stay, what was downloaded for the next one, and the commits of
-    plans that can still be applied. A checkout stays, or is made where that `may_check_out` one,
-    from which the next deployment's is made.
+    plans that can still be applied, and what is live. A checkout stays, or is made where that
+    `may_check_out` one, from which the next deployment's is made.
     """
-    needed = {*_needed_refs(host), *downloads.needed_refs(host)}
+    var = host.sysroot.var(host.stateroot)
+    needed = {*_needed_refs(host), *downloads.needed_refs(host), *live_record.refs(var)}
     stale = [ref for ref in host.store.refs("layer") if ref not in needed]
     with host.store.transaction():
         for ref in stale:

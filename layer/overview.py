@@ -21,7 +21,11 @@ def status(
     What needs attention stands first, what is newer last.
     """
     parts = [[warning] for warning in _warnings(machine)]
-    parts += [_state(state, is_verbose=is_verbose) for state in machine.deployments]
+    live = machine.live.commit if machine.live else ""
+    parts += [
+        _state(state, live if state.deployment.is_booted else "", is_verbose=is_verbose)
+        for state in machine.deployments
+    ]
     if not machine.deployments:
         parts.append(["No deployments."])
     parts += [_update(update)] if update else []
@@ -40,6 +44,15 @@ def _warnings(machine: MachineState) -> Iterator[str]:
         )
     if machine.is_once:
         yield "Note: what is staged is tried for one boot; what runs now comes back after it."
+    live = machine.live
+    if live is not None and live.is_interrupted:
+        yield (
+            "Warning: a change of what is live was interrupted\n"
+            "  `layer apply-live` finishes or undoes it."
+        )
+    if live is not None and live.old:
+        users = ", ".join(f"{one} ({count(len(paths), 'file')})" for one, paths in live.old)
+        yield f"Note: these still run old files: {users}"
     if machine.is_locked:
         yield (
             "Warning: finalization is locked, a reboot brings what runs now\n"
@@ -65,12 +78,13 @@ def _update(item: CachedUpdate) -> list[str]:
     ]
 
 
-def _state(state: DeploymentState, *, is_verbose: bool) -> list[str]:
+def _state(state: DeploymentState, live: str, *, is_verbose: bool) -> list[str]:
     deployment = state.deployment
     mark = "●" if deployment.is_booted else " "
     words = [str(state.origin.base) if state.origin else "(unknown origin)"]
     words += [f"({word})" for word in _words(deployment)]
     rows = list(_rows(state, is_verbose=is_verbose))
+    rows += [("LiveCommit", f"{live} (until the reboot)")] if live else []
     width = max(len(key) for key, _ in rows)
     return [f"{mark} {' '.join(words)}", *(f"  {key.rjust(width)}: {value}" for key, value in rows)]
 

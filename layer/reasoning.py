@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from layer.errors import LayerError, NotFound
 from layer.host import Host
-from layer.model import BaseState
+from layer.lock import Lock
+from layer.model import BaseState, Commit, PackageHeader, Request
 from layer.outputs import write_output
 from layer.reasons import Needs, Reason, reason
 from layer.rpmdb import extract_database
@@ -17,6 +19,7 @@ from layer.solver.cache import open_cache
 from layer.solver.loading import Loader
 from layer.solver.needs import read_needs
 from layer.status import is_named
+from layer.takeover import read_any_lock, read_base, read_headers
 
 _LONGEST = 60.0  # seconds that a drawing may take
 
@@ -54,14 +57,31 @@ def draw(graph: str, file: Path) -> None:
     write_output(file, content)
 
 
+def needs_of(host: Host, commit: Commit) -> Needs:
+    """Who needs whom in a commit that is here; what was asked for there is not told."""
+    lock = read_any_lock(host.store, commit)
+    headers = read_headers(host.store, commit, lock) if lock.packages else ()
+    return _needs(host, read_base(host.store, commit), lock, headers, ())
+
+
 def _read(host: Host) -> Needs:
     pending = host.require_pending()
     base, lock = host.base_commit(pending), host.lock_of(pending)
+    return _needs(host, base, lock, host.layered_headers(), host.origin(pending).wanted)
+
+
+def _needs(
+    host: Host,
+    base: Commit,
+    lock: Lock,
+    layered: Sequence[PackageHeader],
+    wanted: Sequence[Request],
+) -> Needs:
     checksums = {package.nevra: package.checksum for package in lock.packages}
     with tempfile.TemporaryDirectory(prefix="layer-") as folder:
         scratch = Path(folder)
         headers = {}
-        for header in host.layered_headers():
+        for header in layered:
             path = scratch / f"{header.nevra}.rpm"
             path.write_bytes(header.blob)
             headers[checksums[header.nevra]] = path
@@ -76,4 +96,4 @@ def _read(host: Host) -> Needs:
             frozenset(lock.gone),
             Loader(open_cache(host.cache, host.reporter)),
         )
-        return read_needs(known, host.origin(pending).wanted)
+        return read_needs(known, wanted)

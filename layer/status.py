@@ -8,6 +8,7 @@ from typing import Any
 
 from layer.frozen import dataclass
 from layer.grouped import groups_among, without_groups
+from layer.live.plan import Process
 from layer.lock import Lock
 from layer.model import (
     Commit,
@@ -84,17 +85,31 @@ class DeploymentState:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveNow:
+    """What is seen in /usr in place of what was booted.
+
+    `commit` is "" where that is the booted one. `is_interrupted`: a change to or from it was.
+    `old` are processes that still run files which are others now, with these.
+    """
+
+    commit: str
+    is_interrupted: bool = False
+    old: tuple[tuple[Process, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MachineState:
     """All deployments in the order of the boot menu, and what needs attention.
 
     `lost` was staged and did not come to be. `is_locked`: what is staged is not finalized at
-    shutdown. `is_once`: it is tried for one boot.
+    shutdown. `is_once`: it is tried for one boot. `live` is None where nothing was live.
     """
 
     deployments: tuple[DeploymentState, ...]
     lost: Lost | None = None
     is_locked: bool = False
     is_once: bool = False
+    live: LiveNow | None = None
 
     @property
     def has_pending(self) -> bool:
@@ -165,16 +180,32 @@ def as_json(machine: MachineState, update: dict[str, Any] | None = None) -> dict
     """The object that `rpm-ostree status --json` prints, with the same keys and types.
 
     `update` is the value of `cached-update`. docs/status.schema.json describes all of it;
-    `requested-groups`, `finalization-failed` and `finalization-locked` are ours.
+    `requested-groups`, `finalization-failed`, `finalization-locked` and
+    `processes-with-old-files` are ours.
     """
     lost = machine.lost
     return {
-        "deployments": [_entry(state) for state in machine.deployments],
+        "deployments": [
+            {**_entry(state), **(_live(machine.live) if state.deployment.is_booted else {})}
+            for state in machine.deployments
+        ],
         "transaction": None,
         "cached-update": update,
         "finalization-failed": lost and {"checksum": lost.checksum, "reason": lost.reason},
         "finalization-locked": machine.is_locked,
+        "processes-with-old-files": [
+            {"pid": one.pid, "name": one.name, "unit": one.unit, "files": list(paths)}
+            for one, paths in (machine.live.old if machine.live else ())
+        ],
     }
+
+
+def _live(live: LiveNow | None) -> dict[str, str]:
+    """rpm-ostree's keys on what is seen in place of the booted deployment, where it applies."""
+    if live is None:
+        return {}
+    found = {"live-replaced": live.commit} if live.commit else {}
+    return {**found, "live-inprogress": live.commit} if live.is_interrupted else found
 
 
 def _entry(state: DeploymentState) -> dict[str, Any]:

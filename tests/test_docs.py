@@ -63,7 +63,8 @@ def test_the_readmes_python_example_is_ten_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/architecture.md", "docs/formats.md", "docs/triggers.md"]
+    "name",
+    ["README.md", "docs/architecture.md", "docs/formats.md", "docs/live.md", "docs/triggers.md"],
 )
 def test_links_between_texts_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", read(name))

@@ -34,6 +34,7 @@ _ONCE = "once"
 _EXCLUDES = "excludes"
 _BEST = "is_best"
 _DOWNLOAD_ONLY = "layer.download-only"
+_APPLY_LIVE = "layer.apply-live"
 _AS_JSON = "layer.json"
 PLAN = "layer.plan"  # the file that `layer plan` has built and written, in place of deploying
 
@@ -150,6 +151,18 @@ def network_options(function: Decorated) -> Decorated:
     )(cache_only_option(function))
 
 
+def live_option(function: Decorated) -> Decorated:
+    """--apply-live, which `carry_out` heeds."""
+    return click.option(
+        "-A",
+        "--apply-live",
+        is_flag=True,
+        expose_value=False,
+        hidden=True,  # a section of the page
+        callback=_remember(_APPLY_LIVE),
+    )(function)
+
+
 def once_option(function: Decorated) -> Decorated:
     """--once, for `sysroot_options`, which stands below it."""
     return click.option("--once", is_flag=True, help="Try it for one boot.")(function)
@@ -236,7 +249,7 @@ def carry_out(
 
     `is_whole`: the plan is shown with all that changes in the base.
     """
-    from layer import leftovers, render, spans, transaction
+    from layer import render, spans
 
     decide = spans.phase("plan")(decide)
     if _is_wanted(_AS_JSON) and not dry_run:
@@ -244,6 +257,7 @@ def carry_out(
     output = click.get_current_context().meta.get(PLAN)
     if output is not None and (dry_run or _is_wanted(_DOWNLOAD_ONLY) or _is_wanted(_REBOOT)):
         raise click.UsageError("a plan is built and not deployed: that option has no part in it")
+    _check_live(host, dry_run=dry_run, is_plan=output is not None)
     if dry_run:
         plan = decide()
         _show(plan, unchanged if plan.is_empty else "", is_whole=is_whole)
@@ -256,19 +270,44 @@ def carry_out(
         if output is not None:
             _build(host, plan, output)
             return 0
-        if not _is_wanted(_DOWNLOAD_ONLY):
+        if not (_is_wanted(_DOWNLOAD_ONLY) or _is_wanted(_APPLY_LIVE)):
             stack.enter_context(rebooting(host))
         click.echo(render.change(plan))
         confirm(assumeyes=assumeyes)
-        if _is_wanted(_DOWNLOAD_ONLY):
-            transaction.download(host, plan)
-            click.echo("Downloaded. With --cache-only the same needs no network.")
-            return 0
-        transaction.apply(host, plan)
-        if purge:
-            for path in leftovers.purge(plan.leftovers):
-                click.echo(f"Removed {path}")
+        _make(host, plan, purge=purge)
     return 0
+
+
+def _make(host: Host, plan: Change, *, purge: bool) -> None:
+    """Does what was shown and agreed to."""
+    from layer import leftovers, transaction
+    from layer.commands._live import carry_out_live
+
+    if _is_wanted(_DOWNLOAD_ONLY):
+        transaction.download(host, plan)
+        click.echo("Downloaded. With --cache-only the same needs no network.")
+        return
+    transaction.apply(host, plan)
+    if purge:
+        for path in leftovers.purge(plan.leftovers):
+            click.echo(f"Removed {path}")
+    if _is_wanted(_APPLY_LIVE):
+        click.echo(REBOOT)
+        carry_out_live(host)
+
+
+def _check_live(host: Host, *, dry_run: bool, is_plan: bool) -> None:
+    """Refuses --apply-live, where it was said, beside what makes nothing, and where it cannot be.
+
+    What is only shown, built, fetched or to be rebooted into is not made live.
+    """
+    from layer.commands._live import require_live
+
+    if not _is_wanted(_APPLY_LIVE):
+        return
+    if dry_run or is_plan or _is_wanted(_DOWNLOAD_ONLY) or _is_wanted(_REBOOT):
+        raise click.UsageError("--apply-live goes with a change that is made, and no reboot")
+    require_live(host)
 
 
 def _show(plan: Change, unchanged: str, *, is_whole: bool) -> None:

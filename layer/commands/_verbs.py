@@ -21,6 +21,7 @@ _RARE = {
     *("pin", "unpin", "usroverlay", "config-diff"),  # for who looks after one
     *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
 }
+_ALIASES = {"livefs": "apply-live"}  # as rpm-ostree called it first
 # What those say who come from elsewhere.
 _ELSEWHERE = {
     "update": "upgrade",
@@ -42,6 +43,7 @@ class Verbs(click.Group):
 
     def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
         """The verb's command; None where there is no such verb."""
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in self.list_commands(context):
             return None
         module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
@@ -53,7 +55,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click's; UsageError names what an unknown verb is like."""
         verbs, word = self.list_commands(context), args[0]
-        if word in verbs or word.startswith("-"):
+        if word in verbs or word in _ALIASES or word.startswith("-"):
             return super().resolve_command(context, args)
         near = difflib.get_close_matches(word, verbs, cutoff=0.65)
         near = list(dict.fromkeys([*([_ELSEWHERE[word]] if word in _ELSEWHERE else []), *near]))

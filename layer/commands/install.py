@@ -11,6 +11,7 @@ from layer.commands._options import (
     change_options,
     choice_options,
     consent_options,
+    live_option,
     network_options,
     repository_options,
     sysroot_options,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="With or without documentation, from now on, of all layers.",
 )
 @click.option("--with-optional", is_flag=True, hidden=True)  # a section of the page
+@live_option
 @change_options
 @network_options
 @consent_options

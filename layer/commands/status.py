@@ -12,6 +12,7 @@ from layer.commands._options import UNCHANGED, sysroot_options
 
 if TYPE_CHECKING:
     from layer.host import Host
+    from layer.status import LiveNow
 
 
 @click.command(short_help="Show what is deployed.")
@@ -31,7 +32,7 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     from layer.status import as_json
     from layer.updates import read_update
 
-    machine = host.state()
+    machine = replace(host.state(), live=_live(host))
     update = read_update(host)
     chosen = tuple(s for s in machine.deployments if s.deployment.is_booted or not booted)
     shown = replace(machine, deployments=chosen)
@@ -43,3 +44,14 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     if machine.lost:
         return 1
     return UNCHANGED if pending_exit_77 and machine.has_pending else 0
+
+
+def _live(host: Host) -> LiveNow | None:
+    """What is seen in place of what was booted, where there was anything."""
+    from layer import live_record
+
+    if not (host.sysroot.var(host.stateroot) / live_record.RECORD).exists():
+        return None
+    from layer.live_services import live_now  # takes long to load
+
+    return live_now(host)

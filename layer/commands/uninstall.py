@@ -11,6 +11,7 @@ from layer.commands._options import (
     cache_only_option,
     carry_out,
     change_options,
+    live_option,
     repository_options,
     sysroot_options,
 )
@@ -43,6 +44,7 @@ def _requested(
     "--allow-inactive", is_flag=True, expose_value=False, help="Accepted as by rpm-ostree."
 )
 @click.option("--purge", is_flag=True, help="Remove what they leave, where nobody edited it.")
+@live_option
 @change_options
 @cache_only_option
 @repository_options

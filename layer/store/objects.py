@@ -16,13 +16,14 @@ from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
 from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
-from layer.store.gobject import Gio, GLib, OSTree, translated
+from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.spool import Spool
 from layer.store.staging import empty_staging, is_staging_empty, staged_bytes
 from layer.store.variants import as_variant, big_endian, file_header, xattr_pairs, xattrs_as_variant
 
 _SMALL = 1 << 16  # bytes
 _CHUNK = 1 << 20
+_AT_FDCWD = -100  # openat(2): paths are those of this process
 _DIRECTORY = GLib.VariantType("(a(say)a(sayay))")
 _ATTRIBUTES = "(uuua(ayay))"
 
@@ -313,6 +314,12 @@ class OstreeStore:
                     content.add_bytes(mapped.get_bytes())
                     self.repo.write_content_trusted(checksum, content, size, None)
         return checksum
+
+    def check_out(self, checksum: str, path: Path) -> None:
+        """Makes a new directory `path` with the tree of a commit in it, as hardlinks."""
+        options = OSTree.RepoCheckoutAtOptions()
+        with translated(f"cannot check out {checksum}"), interruptible() as cancellable:
+            self.repo.checkout_at(options, _AT_FDCWD, str(path), checksum, cancellable)
 
     def _write_regular(self, attributes: FileAttributes, chunks: Iterable[bytes]) -> str:
         # hashlib does 1.3 GB/s where GLib's checksum does 0.26, so we hash and hand the object

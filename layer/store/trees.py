@@ -59,6 +59,20 @@ def diff(store: ObjectStore, old: Tree, new: Tree) -> TreeDiff:
     return TreeDiff(tuple(sorted(added)), tuple(sorted(changed)), tuple(sorted(removed)))
 
 
+def altered_directories(
+    store: ObjectStore, old: Tree, new: Tree, prefix: str = ""
+) -> tuple[str, ...]:
+    """The directories of both trees whose owner, mode or attributes differ, sorted."""
+    found = [prefix.rstrip("/")] if old.attributes != new.attributes else []
+    if old.contents != new.contents:
+        before, after = store.read_directory(old.contents), store.read_directory(new.contents)
+        for name in before.directories.keys() & after.directories.keys():
+            one, other = before.directories[name], after.directories[name]
+            if one != other:
+                found += altered_directories(store, one, other, f"{prefix}{name}/")
+    return tuple(sorted(found))
+
+
 def _compare(
     store: ObjectStore,
     old: Tree,

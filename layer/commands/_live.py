@@ -1,0 +1,42 @@
+"""The end of each verb that makes what is pending be seen at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+def require_live(host: Host) -> None:
+    """LayerError where nothing could be live, before anything is made."""
+    from layer import live_view, living
+
+    living.require_running(host)
+    live_view.require_plain_usr(host.sysroot.path)
+
+
+def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:
+    """Shows the plan, makes it so, and says what is left to do; with the lock held."""
+    from layer import live_services, living
+    from layer.live.text import as_text
+
+    recovered = living.recover(host)
+    if recovered:
+        click.echo(f"{recovered[0].upper()}{recovered[1:]}.")
+    decision = living.decide(host)
+    if decision.plan.is_empty:
+        click.echo("Nothing is pending that is not live.")
+        return
+    click.echo(as_text(decision.plan))
+    applied = living.apply(host, decision, allow_replacement=allow_replacement)
+    after = live_services.follow_up(host, applied)
+    for failure in after.failed:
+        host.reporter.note(failure)
+    click.echo(f"\nLive now; /usr changed in {1000 * applied.seconds:.1f} ms.")
+    if after.new_units:
+        click.echo(f"New units, not started: systemctl start {' '.join(after.new_units)}")
+    if after.to_restart:
+        click.echo(f"These run what was: systemctl restart {' '.join(after.to_restart)}")

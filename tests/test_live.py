@@ -1,0 +1,421 @@
+"""What is pending is seen in the running /usr where that is safe, and is taken back whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import Living, ask, living
+from tests.live_world import CACHES, FOX_LIBRARY, base_of_live, fox, layers_of_live
+from tests.world import Machine, World, make_world, remove
+
+ON_TOP = "from layer import mounts\nmounts.has_beneath = lambda: False"
+MODES = pytest.mark.parametrize("driver", ["", ON_TOP], ids=["beneath", "on-top"])
+
+
+@pytest.fixture(scope="module")
+def live_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The tiny world with programs that run; tests that publish a newer base put it back."""
+    with make_world(tmp_path_factory.mktemp("world"), *base_of_live()) as made:
+        made.publish(*layers_of_live())
+        yield made
+
+
+@pytest.fixture
+def machine(live_world: World, tmp_path: Path) -> Iterator[Machine]:
+    """A fresh one."""
+    yield live_world.machine(tmp_path / "machine")
+    remove([tmp_path / "machine"])
+
+
+@pytest.fixture
+def running(machine: Machine, tmp_path: Path) -> Iterator[Living]:
+    """It runs."""
+    with living(machine, tmp_path / "live") as found:
+        yield found
+
+
+def newer_fox(world: World, running: Living, *, library: str = "1") -> tuple[str, str]:
+    """Stages a base with the next version of the application; what is now in its file, and then.
+
+    The worlds of a module's tests are one, so that what is the newest differs.
+    """
+    now = running.sh("cat /usr/share/fox/omni").strip()
+    version = str(int(now.split()[1]) + 1)
+    world.publish(fox(version, library=library * int(version)))
+    world.compose()
+    running.layer("upgrade", "-y", repositories=True)
+    return now, f"omni {version}"
+
+
+def tree(top: Path) -> dict[str, tuple[object, ...]]:
+    """All below a directory: owner, mode, content; but what `layer` keeps for itself."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(top.rglob("*")):
+        name = str(path.relative_to(top))
+        if name.startswith(("lib/layer", "cache")) or name == "lib":
+            continue
+        info = path.lstat()
+        content: object = None
+        if stat.S_ISREG(info.st_mode):
+            content = path.read_bytes()
+        elif path.is_symlink():
+            content = str(path.readlink())
+        found[name] = (info.st_mode, info.st_uid, info.st_gid, content)
+    return found
+
+
+def live_of(running: Living) -> str | None:
+    """The commit that `status` says is live."""
+    booted = next(d for d in running.status()["deployments"] if d["booted"])
+    found: str | None = booted.get("live-replaced")
+    return found
+
+
+# --- what is added ---
+
+
+@MODES
+def test_new_programs_are_there_at_once_and_what_runs_goes_on(running: Living, driver: str) -> None:
+    old = running.start(
+        "exec 3</usr/share/fox/omni; echo ready; read _; [ -e /usr/bin/web ] && echo sees;"
+        "read _; read x <&3; echo $x; read _"
+    )
+    before, etc = running.mounts(), tree(running.etc)
+    running.install("web")
+    begun = time.monotonic()
+    done = running.layer("apply-live", driver=driver)
+    print(f"\nfrom the command to a usable program: {time.monotonic() - begun:.2f} s", end="")
+    swap = re.search(r"/usr changed in ([0-9.]+) ms", done.stdout)
+    assert swap
+    print(f", /usr changed in {swap[1]} ms", end="")
+    assert running.sh("cat /usr/bin/web") == "web 1\n"
+    assert running.sh("echo x >/usr/x; echo $?").strip() == "2"
+    assert ask(old) == "sees"
+    assert ask(old).startswith("omni ")
+    pending = running.status()["deployments"][0]["checksum"]
+    assert live_of(running) == pending
+    assert running.layer("apply-live").stdout == "Nothing is pending that is not live.\n"
+    assert running.layer("apply-live", "--reset").stdout.startswith("/usr is the booted")
+    assert (running.mounts(), tree(running.etc)) == (before, etc)
+    assert running.sh("[ ! -e /usr/bin/web ] && echo gone") == "gone\n"
+    assert live_of(running) is None
+    failed = running.layer("apply-live", "--reset", status=1).stderr
+    assert failed == "error: nothing is live: /usr is the booted deployment's\n"
+
+
+@MODES
+def test_a_second_change_takes_the_place_of_the_first(running: Living, driver: str) -> None:
+    before, etc, var = running.mounts(), tree(running.etc), tree(running.var)
+    running.install("daemon")
+    running.layer("apply-live", driver=driver)
+    first = running.mounts()
+    running.install("web")
+    running.layer("apply-live", driver=driver)
+    assert len(running.mounts()) == len(first) + bool(driver)
+    assert running.sh("cat /usr/bin/web /etc/daemon.conf") == "web 1\nsetting=1\n"
+    running.layer("apply-live", "--reset", driver=driver)
+    assert running.mounts() == before
+    assert (tree(running.etc), tree(running.var)) == (etc, var)
+
+
+def test_etc_accounts_and_var_come_along_and_go_again(running: Living) -> None:
+    (running.etc / "own.conf").write_text("own\n")
+    etc, var = tree(running.etc), tree(running.var)
+    running.install("daemon", "served")
+    running.layer("apply-live")
+    assert running.sh("cat /etc/daemon.conf /etc/served/served.conf") == "setting=1\nserved\n"
+    assert "\nalpha:x:" in (running.etc / "passwd").read_text()
+    seed = running.var / "lib/alpha/seed"
+    assert seed.read_bytes() == b"factory\n"
+    assert (running.var / "lib/alpha").stat().st_uid != 0
+    running.layer("apply-live", "--reset")
+    assert (tree(running.etc), tree(running.var)) == (etc, var)
+    assert not (running.var / "lib/layer/live.json").exists()
+
+
+def test_what_an_admin_has_edited_is_never_touched(running: Living) -> None:
+    (running.etc / "daemon.conf").write_text("mine\n")
+    with (running.etc / "passwd").open("a") as file:
+        file.write("admin:x:1000:1000::/home/admin:/bin/sh\n")
+    before = (running.etc / "passwd").read_text()
+    running.install("daemon")
+    done = running.layer("apply-live")
+    assert "/etc/daemon.conf is there already, and stays as it is" in done.stdout
+    text = (running.etc / "passwd").read_text()
+    assert text.startswith(before) and "\nalpha:x:" in text
+    # Somebody works on while it is live.
+    (running.etc / "passwd").write_text(text + "later:x:1001:1001::/:/bin/sh\n")
+    running.install("served")
+    running.layer("apply-live")
+    (running.etc / "served/served.conf").write_text("edited\n")
+    reset = running.layer("apply-live", "--reset").stdout
+    assert "/etc/served/served.conf was edited, and stays" in reset
+    assert (running.etc / "passwd").read_text() == f"{before}later:x:1001:1001::/:/bin/sh\n"
+    assert (running.etc / "daemon.conf").read_text() == "mine\n"
+
+
+def test_a_package_with_caches_is_live_while_the_old_ones_are_mapped(running: Living) -> None:
+    script = f"""
+import mmap
+files = [open("/" + path, "rb") for path in {CACHES!r}]
+maps = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in files]
+sums = [hash(bytes(m)) for m in maps]
+print("ready", flush=True)
+input()
+print([hash(bytes(m)) for m in maps] == sums, flush=True)
+input()
+"""
+    holder = running.start_python(script)
+    old = {path: (running.deployment.path / path).read_bytes() for path in CACHES}
+    running.install("painter")
+    plan = json.loads(running.layer("apply-live", "-n", "--json").stdout)
+    classes = {change["path"][1:]: change["class"] for change in plan["changes"]}
+    assert {classes[path] for path in CACHES} == {"ours"}
+    running.layer("apply-live")
+    assert ask(holder) == "True"
+    for path, content in old.items():
+        reader = running.start_python(f"print(open('/{path}', 'rb').read().hex())")
+        now = bytes.fromhex(reader.first)  # type: ignore[attr-defined]
+        assert now != content
+
+
+def test_after_a_reboot_it_is_there_for_good(running: Living) -> None:
+    running.install("daemon", "served")
+    running.layer("apply-live")
+    running.shut_down()
+    assert live_of(running) is None
+    running.layer("boot-complete")
+    assert not (running.var / "lib/layer/live.json").exists()
+    assert not (running.machine.path / "ostree/layer-live").exists()
+    assert running.sh("cat /etc/daemon.conf") == "setting=1\n"
+    assert running.layer("config-diff").stdout == ""
+    running.layer("uninstall", "-y", "daemon")
+    running.shut_down()
+    assert not (running.etc / "daemon.conf").exists()
+
+
+def test_an_uninstall_before_the_reboot_leaves_nothing_in_etc(running: Living) -> None:
+    etc = tree(running.etc)
+    running.install("daemon", "served")
+    running.layer("apply-live")
+    running.layer("uninstall", "-y", "daemon")
+    assert not (running.etc / "daemon.conf").exists()
+    assert "alpha" not in (running.etc / "passwd").read_text()
+    assert (running.etc / "served/served.conf").exists()
+    running.layer("uninstall", "-y", "served")
+    assert tree(running.etc) == etc
+    running.shut_down()
+    running.layer("boot-complete")
+    assert running.layer("config-diff").stdout == ""
+
+
+def test_a_power_cut_leaves_nothing_of_what_was_live(running: Living) -> None:
+    etc, var = tree(running.etc), tree(running.var)
+    running.install("daemon")
+    running.layer("apply-live")
+    running.boot()
+    running.layer("boot-complete")
+    assert (tree(running.etc), tree(running.var)) == (etc, var)
+    assert live_of(running) is None
+
+
+def test_a_pending_deployment_that_goes_leaves_what_is_live(running: Living) -> None:
+    running.install("web")
+    running.layer("apply-live")
+    running.layer("cleanup", "-p", "-b")
+    assert running.sh("cat /usr/bin/web") == "web 1\n"
+    running.layer("apply-live", "--allow-replacement")  # back to what is booted, by its own commit
+    assert running.sh("[ ! -e /usr/bin/web ] && echo gone") == "gone\n"
+
+
+def test_an_install_is_live_in_one_command(running: Living) -> None:
+    done = running.layer("install", "-y", "--apply-live", "served", repositories=True)
+    assert "New units, not started: systemctl start served.service" in done.stdout
+    assert running.sh("cat /etc/served/served.conf") == "served\n"
+    wrong = running.layer("install", "-y", "-A", "-n", "web", status=2)
+    assert "--apply-live goes with a change that is made" in wrong.stderr
+
+
+# --- what is in use ---
+
+
+def test_a_mapped_library_is_refused_with_its_process(live_world: World, running: Living) -> None:
+    user = running.start(f"LD_PRELOAD={FOX_LIBRARY} exec /usr/bin/sh -c 'echo $$; read _'")
+    pid = user.first.strip()  # type: ignore[attr-defined]
+    newer_fox(live_world, running, library="2")
+    before = running.mounts()
+    failed = running.layer("apply-live", "--allow-replacement", status=1).stderr
+    assert f"{FOX_LIBRARY} (the file itself is open or mapped)" in failed
+    assert f"used by sh (pid {pid})" in failed
+    assert running.mounts() == before
+    assert not (running.var / "lib/layer/live.json").exists()
+
+
+def test_an_application_that_loads_late_is_protected(live_world: World, running: Living) -> None:
+    now, then = newer_fox(live_world, running)
+    wait = "echo $$; read _; cat /usr/share/fox/omni; read _"
+    lazy = running.start(f"exec /usr/bin/fox -c '{wait}'")
+    failed = running.layer("apply-live", "--allow-replacement", status=1).stderr
+    assert "/usr/share/fox/omni (its package, or one that needs it, is in use)" in failed
+    assert f"used by fox (pid {lazy.first.strip()})" in failed  # type: ignore[attr-defined]
+    assert ask(lazy) == now
+    ask(lazy)
+    refused = running.layer("apply-live", status=1)
+    assert "layer apply-live --allow-replacement" in refused.stderr
+    running.layer("apply-live", "--allow-replacement")
+    assert running.sh("cat /usr/share/fox/omni") == f"{then}\n"
+
+
+def test_who_comes_between_scan_and_change_undoes_it(live_world: World, running: Living) -> None:
+    etc, before = tree(running.etc), running.mounts()
+    now, _ = newer_fox(live_world, running)
+    late = running.start(
+        "echo ready; read _; exec 3</usr/share/fox/omni; echo opened; read _; read x <&3; echo $x"
+    )
+    run = running._folder / "run"
+    os.mkfifo(run / "now")
+    os.mkfifo(run / "opened")
+    driver = """
+from layer import live_view
+show = live_view.show
+def slowly(*arguments):
+    open("/run/now", "w").close()
+    open("/run/opened").close()
+    return show(*arguments)
+live_view.show = slowly
+"""
+
+    def open_it() -> None:
+        (run / "now").open().close()
+        assert ask(late) == "opened"
+        (run / "opened").open("w").close()
+
+    thread = threading.Thread(target=open_it, daemon=True)
+    thread.start()
+    failed = running.layer("apply-live", "--allow-replacement", driver=driver, status=1).stderr
+    thread.join()
+    assert "somebody began to use what was to change; all is as it was" in failed
+    assert (tree(running.etc), running.mounts()) == (etc, before)
+    assert running.sh("cat /usr/share/fox/omni") == f"{now}\n"
+    assert ask(late) == now
+    assert live_of(running) is None
+
+
+@MODES
+def test_a_pinned_service_keeps_what_it_sees(
+    live_world: World, running: Living, driver: str
+) -> None:
+    running.share_mounts()
+    wait = "echo $$; while read _; do cat /usr/share/fox/omni; done"
+    pinned = running.start(f"exec /usr/bin/fox -c '{wait}'", where="apart")
+    follower = running.start("echo; while read _; do cat /usr/share/fox/omni; done", where="apart")
+    number = pinned.first.strip()  # type: ignore[attr-defined]
+    now, then = newer_fox(live_world, running)
+    assert f"fox (pid {number})" in running.layer("apply-live", "-n").stdout
+    done = running.layer("apply-live", "--pin", number)
+    assert done.stdout == f"fox (pid {number}) keeps the /usr that it sees.\n"
+    running.layer("apply-live", "--allow-replacement", driver=driver)
+    assert (ask(pinned), ask(follower)) == (now, then)
+    running.install("web")
+    running.layer("apply-live", driver=driver)
+    assert (ask(pinned), ask(follower)) == (now, then)
+    running.layer("apply-live", "--reset", driver=driver)
+    assert (ask(pinned), ask(follower)) == (now, now)
+
+
+def test_who_has_no_mounts_of_its_own_cannot_be_pinned(running: Living) -> None:
+    process = running.start("echo $$; read _")
+    number = process.first.strip()  # type: ignore[attr-defined]
+    failed = running.layer("apply-live", "--pin", number, status=1).stderr
+    assert f"error: sh (pid {number}) has no mounts of its own, and sees what" in failed
+    missing = running.layer("apply-live", "--pin", "no.service", status=1).stderr
+    assert missing == "error: there is no process or running service no.service\n"
+
+
+def test_a_service_is_pinned_always_by_a_drop_in(running: Living) -> None:
+    driver = "from layer import live_services\nlive_services._COMMANDS = {}"
+    done = running.layer("apply-live", "--pin-always", "fox.service", driver=driver)
+    assert done.stdout.startswith("/etc/systemd/system/fox.service.d/50-layer-pin.conf counts")
+    text = (running.etc / "systemd/system/fox.service.d/50-layer-pin.conf").read_text()
+    assert "\nPrivateMounts=yes\nExecStartPost=+nsenter --target $MAINPID --mount -- " in text
+    wrong = running.layer("apply-live", "--pin-always", "../x", status=1).stderr
+    assert wrong.startswith("error: not the name of a service: ../x\n")
+
+
+# --- what is refused ---
+
+
+def test_a_newer_c_library_or_kernel_waits_for_the_reboot(
+    live_world: World, running: Living
+) -> None:
+    running.install("module")
+    failed = running.layer("apply-live", status=1).stderr
+    assert "/usr/lib/modules/6.0/extra/x.ko (it is the kernel, its modules or its" in failed
+    assert "hint: a reboot; `layer run` tries what is pending before" in failed
+
+
+def test_a_name_before_an_old_one_is_no_mere_addition(running: Living) -> None:
+    running.install("hidden")
+    failed = running.layer("apply-live", status=1).stderr
+    assert "/usr/sbin/cat (it takes or changes the part of /usr/bin/cat" in failed
+
+
+def test_an_overlay_over_usr_and_mounts_in_it_are_refused(running: Living) -> None:
+    running.install("web")
+    script = """
+import ctypes, os, sys
+from layer import mounts
+libc = ctypes.CDLL(None, use_errno=True)
+with mounts.in_namespace_of(1):
+    os.makedirs("/tmp/up", exist_ok=True); os.makedirs("/tmp/work", exist_ok=True)
+    options = b"lowerdir=/usr,upperdir=/tmp/up,workdir=/tmp/work"
+    assert libc.mount(b"overlay", b"/usr", b"overlay", 0, options) == 0
+"""
+    assert running.python(script).returncode == 0
+    failed = running.layer("apply-live", status=1).stderr
+    assert failed.startswith("error: /usr is covered by an overlay, as `layer usroverlay` and")
+    detach = "from layer import mounts\nwith mounts.in_namespace_of(1): mounts.detach('/usr')"
+    assert running.python(detach).returncode == 0
+    bind = "mounts.bind('/tmp', '/usr/share')"
+    inside = f"from layer import mounts\nwith mounts.in_namespace_of(1): {bind}"
+    assert running.python(inside).returncode == 0
+    failed = running.layer("apply-live", status=1).stderr
+    assert failed.startswith("error: there are mounts in /usr: /usr/share; they would be covered")
+
+
+def test_nothing_pending_is_said(running: Living) -> None:
+    assert running.layer("apply-live").stdout == "Nothing is pending that is not live.\n"
+    assert running.layer("livefs", "-n").stdout == "Nothing is pending that is not live.\n"
+
+
+def test_a_kernel_without_the_calls_leaves_all_as_it_was(running: Living) -> None:
+    etc, before = tree(running.etc), running.mounts()
+    running.install("daemon")
+    driver = "from layer import mounts\nmounts._OPEN_TREE = 100_000"
+    failed = running.layer("apply-live", driver=driver, status=1).stderr
+    assert "lacks the call open_tree; nothing is mounted\n" in failed
+    assert (tree(running.etc), running.mounts()) == (etc, before)
+    assert not (running.var / "lib/layer/live.json").exists()
+
+
+def test_a_sysroot_that_does_not_run_is_refused(machine: Machine) -> None:
+    for words in (["apply-live"], ["install", "-y", "--apply-live", "web"]):
+        failed = machine.layer(*words, status=1).stderr
+        assert "is not what this machine runs, so that nothing can be live" in failed
+
+
+def test_a_number_that_another_has_is_refused(running: Living) -> None:
+    with (running.etc / "passwd").open("a") as file:
+        file.write("alpha:x:4444:4444::/:/bin/sh\n")
+    running.install("daemon")
+    failed = running.layer("apply-live", status=1).stderr
+    assert re.search(r"/user alpha \(it has number 4444 here, and \d+ there\)", failed)
