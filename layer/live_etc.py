@@ -12,10 +12,11 @@ import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from layer import ids
+from layer.frozen import dataclass
 from layer.live.record import Addition, LiveState, Placed, Replacement
 from layer.machine_etc import is_same_itself
 from layer.model import Tree

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layer import live_record, live_view
 from layer.errors import NotFound
+from layer.frozen import dataclass
 from layer.host import Host
 from layer.live.plan import Process
 from layer.living import Applied

@@ -8,12 +8,13 @@ has changed already, else undone, by whoever comes next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from layer import live_etc, live_facts, live_putting, live_record, live_tmpfiles, live_view, mounts
 from layer.base_triggers import lines_not_run
 from layer.errors import LayerError
+from layer.frozen import dataclass
 from layer.host import Host, is_root, require_root
 from layer.live.plan import Differences, LivePlan, classify, packages_to_watch
 from layer.live.record import Journal, LiveState, Stage

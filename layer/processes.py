@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from layer.frozen import dataclass
 from layer.live.plan import Process
 from layer.mounts import Mount, namespace_of, read_mounts
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from layer.frozen import dataclass
 from layer.live.rules import hard
 from layer.model import TreeDiff
 

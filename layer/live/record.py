@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from layer.errors import InvalidInput
+from layer.frozen import dataclass
 
 SCHEMA = 1
 EDITED = "edited"
