@@ -249,6 +249,13 @@ def test_a_timeout_ends_all_that_a_command_started(sandbox: Sandbox, overlay: Ov
     assert wait_until_gone(word)
 
 
+def test_a_sleep_takes_no_time_where_it_is_for_nothing(sandbox: Sandbox, overlay: Overlay) -> None:
+    slept = execute(sandbox, overlay, "sleep 9999; echo done", timeout=20, is_sleepless=True)
+    waits = execute(sandbox, overlay, "sleep 9999; echo done", timeout=0.5)
+    assert (slept.status, slept.output) == (0, "done\n")
+    assert waits.is_timeout
+
+
 def test_a_daemon_that_a_command_leaves_behind_is_ended(sandbox: Sandbox, overlay: Overlay) -> None:
     word = f"8765{os.getpid()}"
 

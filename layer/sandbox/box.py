@@ -16,6 +16,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from typing import Self
 from layer.errors import TriggerFailed
 from layer.frozen import dataclass
 from layer.sandbox.process import HOST_ENVIRONMENT, Finished, run
+from layer.sandbox.sleepless import sleepless
 from layer.sandbox.tasks import TaskGroup, task_group
 from layer.sandbox.usage import usage_of
 
@@ -65,7 +67,8 @@ class SandboxedCommand:
     """A command line for the sandbox; `timeout` in seconds, `epoch` is its SOURCE_DATE_EPOCH.
 
     `is_strict` leaves it no capability. `wrapper` are the words of a command line before the
-    sandbox's own, which therefore sees all that happens in it.
+    sandbox's own, which therefore sees all that happens in it. `is_sleepless`: where it sleeps,
+    no time passes.
     """
 
     argv: tuple[str, ...]
@@ -74,6 +77,7 @@ class SandboxedCommand:
     env: tuple[tuple[str, str], ...] = ()
     needs_proc: bool = False
     is_strict: bool = False
+    is_sleepless: bool = False
     wrapper: tuple[str, ...] = ()
 
 
@@ -162,9 +166,14 @@ class Sandbox:
 
     def run(self, overlay: Overlay, command: SandboxedCommand) -> Finished:
         """Runs a command that sees `overlay` as its /usr; `timeout` kills it and all it started."""
-        with task_group(self._options.processes) as group:
+        with (
+            task_group(self._options.processes) as group,
+            sleepless() if command.is_sleepless else nullcontext() as calls,
+        ):
+            descriptors = () if calls is None else (calls,)
             finished = run(
-                group.entered([*self._enter(), *self._boxed(overlay, command)]),
+                group.entered([*self._enter(), *self._boxed(overlay, command, descriptors)]),
+                descriptors=descriptors,
                 timeout=command.timeout,
                 keep=1 << 16,
                 watch=lambda pid: self._reached(overlay, group, pid),
@@ -223,7 +232,9 @@ class Sandbox:
         point = shlex.quote(str(self._point))
         return f"mount -t tmpfs -o mode=0755,size={self._options.space} layer {point}\ncd {point}"
 
-    def _boxed(self, overlay: Overlay, command: SandboxedCommand) -> list[str]:
+    def _boxed(
+        self, overlay: Overlay, command: SandboxedCommand, filters: Sequence[int] = ()
+    ) -> list[str]:
         """The command line from inside the namespace: limits, bubblewrap, the command."""
         options = self._options
         return [
@@ -237,6 +248,7 @@ class Sandbox:
             "bwrap",
             "--die-with-parent",
             "--new-session",
+            *(word for descriptor in filters for word in ("--seccomp", str(descriptor))),
             # No user namespace: in one, chown to an id that it does not map is EINVAL.
             *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
             *("--unshare-cgroup-try", "--hostname", "layer"),

@@ -47,13 +47,14 @@ def run(
     timeout: float | None = None,
     keep: int = _KEPT,
     watch: Watch | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Finished:
     """Runs a command to its end; its standard output and error together, the last `keep` bytes.
 
     Standard input is empty, the environment is `env` (by default PATH and the
     C locale), the umask 022. Whatever interrupts us kills the command first.
     `watch` is asked all the time; what it answers is the limit for which the command is killed.
-    NotFound where the host lacks the program.
+    It has `descriptors` open, too. NotFound where the host lacks the program.
     """
     try:
         process = subprocess.Popen(
@@ -63,6 +64,7 @@ def run(
             stderr=subprocess.STDOUT,
             env=HOST_ENVIRONMENT if env is None else env,
             umask=0o022,
+            pass_fds=descriptors,
             # Ctrl-C at the terminal reaches us alone, and we end what we started.
             start_new_session=True,
         )
