@@ -237,8 +237,8 @@ def _edit(path: Path, random: Random) -> None:
     elif path.is_dir() and not path.is_symlink():
         if random.random() < 0.3:
             shutil.rmtree(path)
-        else:
-            (path / f"new{random.randrange(9)}").write_text("new")
+        elif not (new := path / f"new{random.randrange(9)}").is_dir():
+            new.write_text("new")
     else:
         path.unlink()
         match random.randrange(4):
