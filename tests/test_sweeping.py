@@ -36,6 +36,7 @@ def test_a_place_that_is_not_there_is_swept_already(tmp_path: Path) -> None:
     [
         "ostree/repo/refs/heads/layer/tmp.AbC123",
         "ostree/deploy/tiny/deploy/tmp.AbC123",
+        "ostree/layer/work/abcdefgh/usr/bin/web",
         "ostree/repo/tmp/staging-1-AbC123-lock",
         "ostree/repo/tmp/layer-abcdefgh/file",
         "ostree/deploy/tiny/var/cache/layer/.fetch-abcdefgh/file",

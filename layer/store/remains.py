@@ -1,4 +1,4 @@
-"""What libostree leaves of a process that was killed, and never removes."""
+"""What is left in a sysroot of a process that was killed, and libostree never removes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from pathlib import Path
 # libglnx gives a file a name of this form before it takes another one's place. Among the refs it
 # counts as one.
 _ON_ITS_WAY = re.compile(r"tmp\.[A-Za-z0-9]{6}")
+WORK = "ostree/layer/work"
 _STAGING_LOCK = "staging-*-lock"
 
 
 def sweep_sysroot(sysroot: Path) -> None:
-    """Removes such files of a sysroot; to be called with its lock held.
+    """Removes it; to be called with the lock held.
 
-    Where a program works on the repository they stay: they may be its own.
+    Where a program works on the repository its files stay: they may be that program's own.
     """
+    # Trees that were about to be recycled: what nobody finished, nobody can tell what it is.
+    shutil.rmtree(sysroot / WORK, ignore_errors=True)
     repo = sysroot / "ostree/repo"
     with suppress(OSError), _alone(repo / ".lock"):
         for path in (*_below(repo / "refs"), *sysroot.glob("ostree/deploy/*/deploy/tmp.*")):

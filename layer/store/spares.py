@@ -22,6 +22,7 @@ from layer.model import Commit, Tree
 from layer.store.gobject import OSTree, translated
 from layer.store.objects import OstreeStore
 from layer.store.recast import distance, find_fault, recast
+from layer.store.remains import WORK
 
 _DEPLOYED = re.compile(r"([0-9a-f]{64})\.([0-9]+)")
 _MOUNTS = (Path("/proc/self/mountinfo"), Path("/proc/1/mountinfo"))
@@ -48,7 +49,7 @@ class Spares:
         self._sysroot = sysroot  # libostree's own object, for this room alone
         self._deploy = path / "ostree/deploy"
         self._spare = path / "ostree/layer/spare"
-        self._work = path / "ostree/layer/work"
+        self._work = path / WORK
         self._store = store
 
     def find_nearest(self, wanted: Tree) -> Source | None:

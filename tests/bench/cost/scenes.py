@@ -92,6 +92,7 @@ class Stage:
         self.machine.forget("layer/derived", "classic")
         if is_turned:
             yield from self._classic_to_boot()
+        self._rest()
         deployed = self.machine.layer(*self._install(self.subject.small))
         yield SMALL_BOOT, LAYER, deployed
         yield SMALL_ALL, LAYER, deployed.plus(self.machine.layer("cleanup", "-b"))
@@ -115,10 +116,17 @@ class Stage:
     def _large_to_boot(self, *, is_turned: bool) -> Iterator[Sample]:
         del is_turned  # nobody else plays
         self.machine.forget("layer/derived")
+        self._rest()
         yield LARGE_BOOT, LAYER, self.machine.layer(*self._install(self.subject.large))
         self.machine.offer_next()
+        self._rest()
         yield UPGRADE, LAYER, self.machine.layer("upgrade", *self.subject.words)
+        self._rest()
         yield LARGE_OFF, LAYER, self.machine.layer("uninstall", self.subject.large)
+
+    def _rest(self) -> None:
+        """What the timer of `layer cleanup` does between a boot and the next change."""
+        self.machine.layer("cleanup", "-b")
 
     def _rivals(self, scene: str, package: str) -> Iterator[Sample]:
         yield scene, DNF, self.root.dnf(package)
