@@ -245,6 +245,14 @@ def test_a_tree_that_may_be_in_use_is_not_recycled(small: Small, why: str) -> No
     assert top(pending(small).path) not in (source, *before)
 
 
+def test_nothing_of_ours_stays_where_nothing_is_kept(small: Small) -> None:
+    small.deploy(small.changed(pending(small).checksum, Random(1)), RECYCLED)
+    assert not (small.path / "ostree/layer").exists()
+    small.clean_up()
+    small.clean_up(FRESH)
+    assert not (small.path / "ostree/layer").exists()
+
+
 def test_nothing_is_recycled_where_the_admin_says_never(small: Small) -> None:
     source = top(spare(small))
     small.deploy(small.changed(pending(small).checksum, Random(1)), FRESH)

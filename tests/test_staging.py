@@ -362,6 +362,7 @@ def test_a_recycled_tree_is_finalized_with_what_etc_has_by_then(booted: Booted) 
         (booted.etc / "hostname").write_text(f"edited after {name}\n")
     # What is staged and gives way is recycled next, never before it has given way.
     assert sources[0] == sources[1] == sources[3] != sources[2]
+    assert not (booted.machine.path / "ostree/layer/work").exists()
     booted.reboot()
     assert (booted.deployment.path / "usr").stat().st_ino == sources[3]
     assert (booted.etc / "hostname").read_text() == "edited after daemon\n"

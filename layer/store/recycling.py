@@ -99,7 +99,9 @@ class Recycler:
             else:
                 is_full = self.recycling is Recycling.VERIFIED
                 tree = spares.take(source, commit.root, is_full=is_full)
-            return self._assembled(new, item, tree, serial)
+            made = self._assembled(new, item, tree, serial)
+            spares.tidy()
+            return made
         return None
 
     def _assembled(self, new: NewDeployment, small: Any, tree: Path, serial: int) -> Any:

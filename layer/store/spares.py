@@ -77,7 +77,8 @@ class Spares:
 
     def check_out(self, commit: Commit, cancel: Any = None) -> Path:
         """A checkout that is libostree's, in a place of work that is the caller's to move."""
-        place = self._new_place() / "tree"
+        place = self._new_place()
+        place.rmdir()  # libostree makes it
         options = OSTree.RepoCheckoutAtOptions()
         with translated(f"cannot check out {commit.checksum}"):
             self._store.repo.checkout_at(options, _ABSOLUTE, str(place), commit.checksum, cancel)
@@ -120,6 +121,12 @@ class Spares:
                 self._spare.mkdir(parents=True, exist_ok=True)
                 place.rename(spare)
         self._remove_all_but(spare)
+
+    def tidy(self) -> None:
+        """Takes away directories of ours in which nothing is."""
+        for folder in (self._work, self._spare, self._work.parent):
+            with suppress(OSError):
+                folder.rmdir()
 
     def forget(self) -> None:
         """Removes the spare, and what was left in the place of work."""
@@ -180,6 +187,7 @@ class Spares:
         for path in (*self._children(self._spare), *self._children(self._work)):
             if path != spare:
                 shutil.rmtree(path)
+        self.tidy()
 
     @staticmethod
     def _children(folder: Path) -> list[Path]:
