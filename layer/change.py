@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 from layer.audit.verdict import Audit
 from layer.effects import NO_EFFECTS, Effects
@@ -72,6 +73,14 @@ class EtcEdit:
         return self.path in _ASIDE
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the plan of a change said when its commit was built: to people, and as JSON."""
+
+    text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What is going to happen: from a deployment to an origin, and the packages that it takes.
@@ -90,8 +99,8 @@ class Change:
     for its sake, too.
     `expected` is the commit that must come of it, "" for any.
     `again` is a commit that is here, "" where the tree is made: `lock` is then its own, nothing is
-    resolved then. `effects` is what it does to the machine. `group_news` is what came of reading
-    groups, where these were read.
+    resolved then, and `told` is what its plan said, if one did. `effects` is what it does to the
+    machine. `group_news` is what came of reading groups, where these were read.
     """
 
     stateroot: str
@@ -118,6 +127,7 @@ class Change:
     keys: tuple[SigningKey, ...] = ()
     repositories: tuple[Repository, ...] = ()
     again: str = ""
+    told: Told | None = None
     expected: str = ""
     effects: Effects = NO_EFFECTS
     base_audits: tuple[Audit, ...] = ()

@@ -51,7 +51,9 @@ def _accounts(effects: Effects) -> list[str]:
         for account in effects.accounts
     ]
     if effects.unread:
-        lines.append(f"  those of {', '.join(effects.unread)}, known when it is here")
+        which = "and others that the" if lines else "those that the"
+        names = ", ".join(effects.unread)
+        lines.append(f"  {which} sysusers.d files of {names} declare: read once it is downloaded")
     return ["New users and groups:", *lines] if lines else []
 
 

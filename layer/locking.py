@@ -17,10 +17,10 @@ from layer.lock import Lock
 from layer.lock_file import LockFile, parse_lock
 from layer.model import Package, Repository, Request, Resolution
 from layer.origin import Origin
+from layer.outputs import named, read_input
 from layer.preparation import prepare
 from layer.rpmfile.database import tool_versions
 from layer.signing import fetch_checked
-from layer.words import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def import_lock(host: Host, path: Path, files: Sequence[Path] = ()) -> Change:
     if base.checksum != found.base:
         version = f", version {found.version}" if found.version else ""
         raise InvalidInput(
-            f"{shown(str(path))} is a lock for base {found.base[:12]}{version}, "
+            f"{named(path)} is a lock for base {found.base[:12]}{version}, "
             f"and {base.checksum[:12]} is here",
             f"take that base first: layer deploy {found.base}",
         )
@@ -102,12 +102,7 @@ def import_lock(host: Host, path: Path, files: Sequence[Path] = ()) -> Change:
 
 def read_lock_file(path: Path) -> LockFile:
     """The lock in a file; InvalidInput where it is none."""
-    try:
-        return parse_lock(path.read_text(), shown(str(path)))
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{shown(str(path))} is damaged, or no file of layer's") from error
-    except OSError as error:
-        raise NotFound(f"{shown(str(path))} cannot be read: {error.strerror}") from error
+    return parse_lock(read_input(path), named(path))
 
 
 def _check_tools(found: LockFile, path: Path) -> None:
@@ -119,7 +114,7 @@ def _check_tools(found: LockFile, path: Path) -> None:
     ]
     if others:
         raise InvalidInput(
-            f"{shown(str(path))} was made with {'; '.join(others)}: the commit would be another",
+            f"{named(path)} was made with {'; '.join(others)}: the commit would be another",
             "import it where the versions are the same, or ask for the packages by name",
         )
 

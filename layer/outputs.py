@@ -1,22 +1,50 @@
-"""Files that a user named for what a verb makes: a plan, a lock, a drawing."""
+"""Files that a user named, for a plan, a lock or a drawing; - stands for a pipe."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from layer.errors import LayerError
+from layer.errors import InvalidInput, LayerError, NotFound
 from layer.words import shown
+
+DASH = Path("-")
 
 
 def require_place(path: Path) -> None:
     """LayerError where a file could never be written: to be known before long work, not after."""
     if not path.parent.is_dir():
-        raise LayerError(f"cannot write {shown(str(path))}: there is no such directory")
+        raise LayerError(f"cannot write {named(path)}: there is no such directory")
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Writes the file in place, as a pipe or a device needs it; LayerError, which names it."""
+    """Writes the file in place, as a pipe or a device needs it; LayerError, which names it.
+
+    `-` is the standard output.
+    """
     try:
-        path.write_bytes(content)
+        if path != DASH:
+            path.write_bytes(content)
+            return
+        with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+            output.write(content)
+    except BrokenPipeError:
+        raise  # who reads has enough
     except OSError as error:
-        raise LayerError(f"cannot write {shown(str(path))}: {error.strerror}") from error
+        raise LayerError(f"cannot write {named(path)}: {error.strerror}") from error
+
+
+def read_input(path: Path) -> str:
+    """The text of a file that layer wrote; `-` is the standard input."""
+    try:
+        content = sys.stdin.buffer.read() if path == DASH and sys.stdin else path.read_bytes()
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{named(path)} is damaged, or no file of layer's") from error
+    except OSError as error:
+        raise NotFound(f"{named(path)} cannot be read: {error.strerror}") from error
+
+
+def named(path: Path) -> str:
+    """How messages call a file."""
+    return "the standard stream" if path == DASH else shown(str(path))

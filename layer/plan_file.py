@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
 
+from layer.change import Told
 from layer.frozen import dataclass
 from layer.origin import Origin, format_origin, parse_origin
 from layer.sealed import Reading, seal, unseal
+from layer.words import printable
 
 KIND = "plan"
 SCHEMA = 1
@@ -18,7 +18,7 @@ SCHEMA = 1
 class PlanFile:
     """The commit that was built, and over what: the deployment that was to boot next, its origin.
 
-    `shown` is what the plan said, for people and programs that read the file.
+    `told` is what the plan said.
     """
 
     commit: str
@@ -29,7 +29,7 @@ class PlanFile:
     origin: Origin
     kernel_arguments: tuple[str, ...]
     command: tuple[str, ...] = ()
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    told: Told = field(default_factory=lambda: Told(""))
 
 
 def format_plan(item: PlanFile) -> str:
@@ -46,7 +46,8 @@ def format_plan(item: PlanFile) -> str:
             "origin": format_origin(item.origin).splitlines(),
             "kernel-arguments": list(item.kernel_arguments),
             "command": list(item.command),
-            "plan": dict(item.shown),
+            "plan": dict(item.told.values),
+            "text": item.told.text.splitlines(),
         }
     )
 
@@ -63,4 +64,5 @@ def parse_plan(text: str, name: str) -> PlanFile:
         origin=parse_origin("".join(f"{line}\n" for line in value.texts("origin"))),
         kernel_arguments=value.texts("kernel-arguments"),
         command=value.texts("command"),
+        told=Told("\n".join(map(printable, value.texts("text"))), value.object("plan")),
     )

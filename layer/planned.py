@@ -17,6 +17,8 @@ SCHEMA = 1
 
 def as_json(item: Change) -> dict[str, Any]:
     """All that the plan says; the same change gives the same object."""
+    if item.told is not None:
+        return dict(item.told.values)
     return {
         "schema": SCHEMA,
         "is-empty": item.is_empty,

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from layer import planned, plans
+from layer import planned, plans, render
 from layer.accounts import read_accounts
-from layer.change import Change
+from layer.change import Change, Told
 from layer.effects import Disk, Effects, NewAccount
 from layer.errors import InvalidInput, NotFound
 from layer.feasibility import check_room_to_boot, tracked_files
@@ -16,10 +16,9 @@ from layer.footprint import gained, read_usage
 from layer.host import Host
 from layer.lock import canonical, read_lock, read_record
 from layer.model import Commit, Deployment
-from layer.outputs import require_place, write_output
+from layer.outputs import named, read_input, require_place, write_output
 from layer.plan_file import PlanFile, format_plan, parse_plan
 from layer.transaction import build
-from layer.words import shown
 
 
 def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
@@ -46,7 +45,10 @@ def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
         origin=change.after,
         kernel_arguments=change.kernel_arguments,
         command=host.options.command,
-        shown={**planned.as_json(built), "triggers": _ran(host.store.read_commit(checksum))},
+        told=Told(
+            render.change(built),
+            {**planned.as_json(built), "triggers": _ran(host.store.read_commit(checksum))},
+        ),
     )
     write_output(path, format_plan(found).encode())
     return found
@@ -54,13 +56,8 @@ def write_plan(host: Host, change: Change, path: Path) -> PlanFile:
 
 def read_plan(host: Host, path: Path) -> Change:
     """The change of a plan, to deploy its very commit; LayerError where that cannot be."""
-    name = shown(str(path))
-    try:
-        found = parse_plan(path.read_text(), name)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{name} is damaged, or no file of layer's") from error
-    except OSError as error:
-        raise NotFound(f"{name} cannot be read: {error.strerror}") from error
+    name = named(path)
+    found = parse_plan(read_input(path), name)
     pending = host.require_pending()
     if found.stateroot != host.stateroot:
         raise InvalidInput(
@@ -100,6 +97,7 @@ def _change(host: Host, pending: Deployment, found: PlanFile) -> Change:
         overlay=overlay,
         kernel_arguments=found.kernel_arguments,
         again=found.commit,
+        told=found.told,
     )
 
 

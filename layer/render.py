@@ -14,6 +14,7 @@ from layer.packages import ListedPackage, PackageChange, PackageDiff
 from layer.words import count, printable, shown
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_LOCKED = "needed by others of the lock"
 _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 
@@ -22,6 +23,8 @@ def change(item: Change, *, is_whole: bool = False) -> str:
 
     `is_whole` names every package of the base that changes, in place of their number.
     """
+    if item.told is not None:
+        return "\n\n".join(["\n".join(_built(item)), item.told.text]).strip()
     parts = [
         _base(item),
         _built(item),
@@ -229,7 +232,7 @@ def _why(selection: Selection) -> str:
     if selection.requests:
         words = [_request(r, selection.package.nevra.name) for r in selection.requests]
         return "asked for" + (f" as {', '.join(w for w in words if w)}" if any(words) else "")
-    return f"needed by {', '.join(selection.needed_by)}" if selection.needed_by else "in the lock"
+    return f"needed by {', '.join(selection.needed_by)}" if selection.needed_by else _LOCKED
 
 
 def _request(request: Request, name: str) -> str:

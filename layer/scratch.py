@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "layer-"  # of those beside the objects
+# Of the solver's cache, which is swept where no solver is loaded, too: a folder beside those that
+# are named by repositories' ids, which begin with no dot, and what names in it begin with.
+SOLV_CACHE, NEW_SOLV_CACHE = ".solv", ".new-"
 _KEPT = ".kept"
 
 

@@ -92,6 +92,11 @@ class Reading:
             raise self.wrong(key)
         return tuple(sorted(found.items()))
 
+    def object(self, key: str) -> Mapping[str, Any]:
+        """An object, as it is."""
+        found: dict[str, Any] = self._take(key, dict)
+        return found
+
     def rows(self, key: str) -> tuple[Reading, ...]:
         """A list of objects."""
         found: list[Any] = self._take(key, list)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from layer import scratch
 from layer.fetch.transfer import SCRATCH as FETCHING
-from layer.solver.cache import FOLDER as SOLV_CACHE
-from layer.solver.cache import NEW as NEW_SOLV_CACHE
 from layer.store.objects import OstreeStore
 from layer.store.remains import sweep_sysroot
 
@@ -19,7 +17,7 @@ def sweep(sysroot: Path, store: OstreeStore, cache: Path) -> None:
     scratch.sweep(store.path / "tmp", scratch.PREFIX)
     for folder in (cache, *cache.glob("[!.]*/")):
         scratch.sweep(folder, FETCHING)
-    scratch.sweep(cache / SOLV_CACHE, NEW_SOLV_CACHE)
+    scratch.sweep(cache / scratch.SOLV_CACHE, scratch.NEW_SOLV_CACHE)
     for path in (cache / "packages").glob("*.rpm"):
         if store.find_commit(f"layer/pkg/{path.stem}") is not None:
             with suppress(OSError):  # it was imported, and nobody came to remove it

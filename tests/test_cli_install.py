@@ -34,7 +34,7 @@ Privileged files:
 
 New users and groups:
   group alpha
-  those of daemon, known when it is here
+  and others that the sysusers.d files of daemon declare: read once it is downloaded
 
 In /etc:
   /etc/daemon.conf (daemon)

@@ -205,7 +205,9 @@ def test_accounts_that_only_the_payload_tells_have_no_number(machine: Machine) -
     before = planned(machine, "install", *words)
     assert before["accounts-unread"] == ["daemon"]
     assert {a["name"]: a["id"] for a in before["accounts"]} == {"alpha": None}
-    assert "  those of daemon, known when it is here" in do(machine, "install", "-n", *words).stdout
+    assert "  and others that the sysusers.d files of daemon declare" in (
+        do(machine, "install", "-n", *words).stdout
+    )
     do(machine, "install", "-y", "--download-only", *words)
     after = planned(machine, "install", "-C", *words)
     assert after["accounts-unread"] == []

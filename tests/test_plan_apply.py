@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,10 @@ def test_what_is_planned_is_what_is_deployed(machine: Machine, tmp_path: Path) -
     assert machine.layered() == []
     shown = apply(machine, file, "-n").stdout
     assert f"Commit: {found['commit']}\n  adds apple-1-1.x86_64\n" in shown
-    assert "\nAsked for: apple, daemon.\n" in shown
+    told = done.stdout.partition("Installing")[2]
+    assert told.splitlines()[1] in shown
+    assert "\nPrivileged files:\n  /usr/bin/daemon: setgid alpha (daemon)\n" in shown
+    assert json.loads(apply(machine, file, "-n", "--json").stdout) == found["plan"]
     assert apply(machine, file, "-y").stdout.endswith(f"{REBOOT}\n")
     assert refused(machine, file) == (
         f"error: commit {found['commit'][:12]} of {file} is what boots next already"
@@ -81,6 +86,15 @@ def test_the_same_is_deployed_without_a_plan(world: World, tmp_path: Path) -> No
     direct.install("pear", "suid")
     assert planned.pending().checksum == direct.pending().checksum
     remove([planned.path, direct.path])
+
+
+def test_a_plan_goes_through_pipes(machine: Machine) -> None:
+    done = plan(machine, Path("-"), "install", "apple")
+    found = json.loads(done.stdout)
+    assert f"\nCommit: {found['commit']}\nIt is deployed by: layer apply FILE\n" in done.stderr
+    command = [sys.executable, "-m", "layer", "apply", "--sysroot", str(machine.path), "-y", "-"]
+    subprocess.run(command, input=done.stdout, text=True, check=True)
+    assert machine.pending().checksum == found["commit"]
 
 
 def test_a_plan_to_take_all_away_is_applied(machine: Machine, tmp_path: Path) -> None:

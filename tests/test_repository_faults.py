@@ -6,9 +6,10 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,13 +142,13 @@ class Bench:
     def cache(self) -> Path:
         return self.folder / "cache"
 
-    def install(self, *settings: str, status: int = 1) -> list[str]:
+    def install(self, *settings: str, status: int = 1, under: Sequence[str] = ()) -> list[str]:
         """Runs `layer install`; what it says that is no step. Little memory is used."""
         repos, measured = self.folder / "repos", self.folder / "measured"
         repos.mkdir(exist_ok=True)
         text = "\n".join(["[faulty]", "gpgcheck=0", "timeout=1", "retries=0", *settings, ""])
         (repos / "faulty.repo").write_text(text)
-        words = [sys.executable, "-m", "layer", "install", "-y", "hostile(target)"]
+        words = [*under, sys.executable, "-m", "layer", "install", "-y", "hostile(target)"]
         words += ["--repo=faulty", f"--sysroot={self.machine.path}", f"--cachedir={self.cache}"]
         words += [f"--repo-dir={self.machine.world.repo_dir}", f"--repo-dir={repos}"]
         words += [] if status else ["-n"]
@@ -325,7 +326,8 @@ SIGNATURES = {
     "a key that has expired": _expired,
 }
 FOREIGN, FULL = "a `.solv` file of another user", "no space for the cache"
-OTHERS = (*SIGNATURES, FOREIGN, FULL)
+QUOTA = "no quota left for the cache"
+OTHERS = (*SIGNATURES, FOREIGN, FULL, QUOTA)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -355,6 +357,26 @@ def test_a_solver_file_of_another_user_is_made_anew(bench: Bench) -> None:
     (line,) = bench.install(f"baseurl={bench.good}", status=0)
     assert told(line.replace(file.name, "FILE"), bench.good, bench.folder) == f"note: {expected}"
     assert file.stat().st_uid == 0
+
+
+def test_a_quota_that_is_used_up_is_one_error(bench: Bench) -> None:
+    """No quota holds for root here: the system call is told to refuse."""
+    expected, _ = table()[QUOTA]
+    bad = make(bench.folder / "bad")
+    next(case for case in CASES if case.name == "`primary.xml` not `repomd.xml`'s").spoil(bad)
+    quota = [
+        shutil.which("strace") or "",
+        "-D",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=fallocate:error=EDQUOT",
+    ]
+    with faulty(bad) as url, unchanged(bench.machine.path):
+        lines = bench.install(f"baseurl={url}", under=quota)
+    assert told(lines[0], url, bench.folder) == f"error: {expected}"
+    assert len(lines) == 2
 
 
 def test_a_full_disk_is_one_error(bench: Bench) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from layer.errors import RepositoryError
 from layer.model import BaseState, RepositoryMetadata, Request, RequestKind, Resolution
-from layer.solver.cache import FOLDER, open_cache
+from layer.scratch import SOLV_CACHE
+from layer.solver.cache import open_cache
 from layer.solver.loading import Loader
 from layer.solver.resolve import resolve
 from testdata.distro.tiny import tiny_rpm
@@ -41,7 +42,7 @@ class Shelf:
     @property
     def folder(self) -> Path:
         """Where the files are."""
-        return self.path / "cache" / FOLDER
+        return self.path / "cache" / SOLV_CACHE
 
     def file(self, name: str = "r") -> Path:
         """The one file of a name."""

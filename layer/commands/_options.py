@@ -323,10 +323,13 @@ def _show(plan: Change, unchanged: str, *, is_whole: bool) -> None:
 def _build(host: Host, plan: Change, output: Path) -> None:
     """Builds a change for `layer plan`, and names its commit."""
     from layer import planning, render
+    from layer.outputs import DASH
 
-    click.echo(render.change(plan))
+    is_piped = output == DASH  # then the plan alone goes there
+    click.echo(render.change(plan), err=is_piped)
     built = planning.write_plan(host, plan, output)
-    click.echo(f"\nCommit: {built.commit}\nIt is deployed by: layer apply {output}")
+    deployed_by = f"layer apply {'FILE' if is_piped else output}"
+    click.echo(f"\nCommit: {built.commit}\nIt is deployed by: {deployed_by}", err=is_piped)
 
 
 def confirm(*, assumeyes: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from layer import spans
@@ -184,6 +185,7 @@ def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> Non
     Metadata say where that is, but are only a guess: more rounds follow if it was too low.
     """
     pending = list(downloads)
+    asked = {id(download): (download.repository, download.end) for download in pending}
     while pending:
         perform(pending, reporter)
         raise_failures(pending)
@@ -192,8 +194,15 @@ def _perform_headers(downloads: Collection[Download], reporter: Reporter) -> Non
             start = download.destination.read_bytes()
             needed = _needed_bytes(start)
             if needed < 0 or len(start) < min(needed, download.end):
+                repository, end = asked[id(download)]
+                others = download.repository.base_urls[1:]
+                if others and not is_base_url(download.path):  # nothing vouched for what came
+                    download.repository = replace(repository, base_urls=others)
+                    download.end = end
+                    short.append(download)
+                    continue
                 raise broken(
-                    download.repository,
+                    repository,
                     f"{download.path} is no RPM package, "
                     f"or one with a header of more than {LARGEST_HEADER >> 20} MB",
                 )

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,15 +126,22 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
         # Once it is there, what single mirrors did is of no interest any more.
         found = (download.failure or f"{_url(download)}: {_cause(why)}") if why else None
         if found:
-            _refuse_full(download.destination.parent)
+            _refuse_full(download)
         download.failure = found and without_passwords(found)
 
 
-def _refuse_full(directory: Path) -> None:
-    """OSError where there is no room: librepo does not notice, and blames the checksum."""
-    found = os.statvfs(directory)
-    if (found.f_bavail if os.geteuid() else found.f_bfree) == 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _refuse_full(download: Download) -> None:
+    """OSError where there is no room, or no quota: librepo blames the checksum.
+
+    It may have emptied the file since, so room is asked for as much as was to come.
+    """
+    missing = (download.size or download.limit) - _bytes_of(download)
+    with tempfile.TemporaryFile(dir=download.destination.parent) as probe:
+        try:
+            os.posix_fallocate(probe.fileno(), 0, max(missing, 1))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
 
 def _is_of_stranger(download: Download) -> bool:

@@ -24,12 +24,11 @@ import solv
 
 from layer.frozen import dataclass
 from layer.report import Reporter
+from layer.scratch import NEW_SOLV_CACHE, SOLV_CACHE
 
-FOLDER = ".solv"  # a repository's id, which names folders beside it, begins with no dot
 _FORMAT = 1
 _DIGEST = "sha256"
 _DIGEST_SIZE = 32
-NEW = ".new-"
 _STALE = 3600  # seconds after which nobody writes at a new file any more
 _NO_XML = "cache.solv"  # libsolv takes the end of a name for the compression
 
@@ -76,7 +75,7 @@ class SolvCache:
             self._tidy(path, name, kept)
         new = None
         try:
-            descriptor, new = tempfile.mkstemp(prefix=NEW, dir=self.folder)  # mode 0600
+            descriptor, new = tempfile.mkstemp(prefix=NEW_SOLV_CACHE, dir=self.folder)  # mode 0600
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)  # so that nobody sweeps it away
                 _fill(descriptor, path.name, give)
@@ -97,7 +96,7 @@ class SolvCache:
         siblings: list[tuple[float, Path]] = []
         for other in self.folder.iterdir():
             changed = other.lstat().st_mtime
-            if other.name.startswith(NEW) and now - changed > _STALE:
+            if other.name.startswith(NEW_SOLV_CACHE) and now - changed > _STALE:
                 other.unlink()
             elif other.name.startswith(f"{name}=") and other != path:
                 siblings.append((changed, other))
@@ -107,7 +106,7 @@ class SolvCache:
 
 def open_cache(directory: Path, reporter: Reporter) -> SolvCache | None:
     """The files below the cache `directory`; None, with a note, where others can write there."""
-    folder = directory.absolute() / FOLDER
+    folder = directory.absolute() / SOLV_CACHE
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for parent in _way_to(folder.parent):
