@@ -9,6 +9,7 @@ from layer.errors import InvalidInput, LayerError, NotFound
 from layer.words import shown
 
 DASH = Path("-")
+_OUTPUT = 1  # the descriptor
 
 
 def require_place(path: Path) -> None:
@@ -26,7 +27,7 @@ def write_output(path: Path, content: bytes) -> None:
         if path != DASH:
             path.write_bytes(content)
             return
-        with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        with open(_OUTPUT, "wb", closefd=False) as output:
             output.write(content)
     except BrokenPipeError:
         raise  # who reads has enough
