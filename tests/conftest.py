@@ -35,10 +35,46 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Our own folder is given back."""
     folder = config.option.basetemp
-    if not hasattr(config, "workerinput") and folder and Path(folder).name.startswith(_OWN):
+    if not hasattr(config, "workerinput") and _is_own(folder):
+        _give_back(Path(folder))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow tests may take an hour each."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failed test is named at once, for the runs that do not reach their summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nFAILED {report.nodeid} ({report.when})", report.longreprtext[-2000:], sep="\n")
+
+
+def _is_own(folder: str | None) -> bool:
+    """Whether a base of temporary folders, or the one above it of all workers, is of our making."""
+    return folder is not None and any(part.startswith(_OWN) for part in Path(folder).parts)
+
+
+def _give_back(folder: Path) -> None:
+    """Removes `folder` and what is below on the same filesystem, immutable or not."""
+    remove = ["rm", "-rf", "--one-file-system", str(folder)]
+    if subprocess.run(remove, check=False, stderr=subprocess.DEVNULL).returncode != 0:
         # Deployments are immutable until told otherwise.
         subprocess.run(["chattr", "-R", "-f", "-i", str(folder)], check=False)
-        subprocess.run(["rm", "-rf", str(folder)], check=False)
+        subprocess.run(remove, check=False)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The test's own folder, given back after it: thousands of tests would fill the memory.
+
+    With --basetemp it is left to be looked at.
+    """
+    yield tmp_path
+    if _is_own(request.config.option.basetemp):
+        _give_back(tmp_path)
 
 
 @pytest.fixture(scope="session")
