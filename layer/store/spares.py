@@ -97,6 +97,7 @@ class Spares:
                 place = self._moved(Source(path, item.get_csum(), root, item.get_osname()))
                 self._spare.mkdir(parents=True, exist_ok=True)
                 place.rename(spare)
+        self.tidy()
 
     def keep(self, commit: Commit, *, may_check_out: bool, is_full: bool) -> None:
         """Puts a checkout of `commit` aside, made of what would be removed; removes the others.
