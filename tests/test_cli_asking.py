@@ -416,10 +416,13 @@ def test_ctrl_c_during_the_deployment_leaves_no_checkout(machine: Machine) -> No
 def test_ctrl_c_that_comes_too_late_says_so(machine: Machine) -> None:
     machine.install("web")
     machine.reset()
-    slowed = [*SLOWED, "inject=syncfs:delay_enter=400000"]
+    entries = machine.path / "ostree/boot.0"
+    before = entries.readlink()
+    slowed = [*SLOWED, "inject=renameat:delay_exit=400000", "-P", "boot.0"]
     with started(machine, "install", "-y", "web", under=slowed) as running:
         running.wait_for("Deploying")
-        time.sleep(0.4)
+        while entries.readlink() == before and running.process.poll() is None:
+            time.sleep(0.005)
         status, _ = running.interrupt()
     assert status == 130
     assert running.shown.splitlines()[-2:] == [

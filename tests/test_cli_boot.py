@@ -257,6 +257,7 @@ def test_status_json_has_rpm_ostrees_keys_and_types(machine: Machine, world: Wor
         "cached-update": None,
         "finalization-failed": None,
         "finalization-locked": False,
+        "processes-with-old-files": [],
     }
     layered, base = printed["deployments"]
     assert {k: type(v) for k, v in layered.items()} == {**ALWAYS, **HERE, **LAYERED}

@@ -40,7 +40,7 @@ def test_the_program_alone_shows_its_help() -> None:
     lines = (done.stdout + done.stderr).splitlines()
     end = lines.index("Also:")
     listed = [line.split()[0] for line in lines[lines.index("Commands:") + 1 : end - 1]]
-    also = "".join(lines[end + 1 :]).replace(",", " ").split()
+    also = " ".join(lines[end + 1 :]).replace(",", " ").split()
     assert set(VERBS) <= {*listed, *also}
     assert (listed, also) == (sorted(listed), sorted(also))
     assert "install" in listed and "compose" in also

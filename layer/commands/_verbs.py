@@ -69,7 +69,12 @@ class Verbs(click.Group):
         shown = [row for row in kept if row[0] not in _RARE]
         self._format_often_used(shown, formatter)
         with formatter.section("Also"):
-            formatter.write_text(", ".join(name for name, _ in kept if name in _RARE))
+            import textwrap  # for the overview alone
+
+            names = ", ".join(name for name, _ in kept if name in _RARE)
+            room = formatter.width - formatter.current_indent
+            for line in textwrap.wrap(names, room, break_on_hyphens=False):
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def _format_often_used(
         self, shown: list[tuple[str, str]], formatter: click.HelpFormatter
