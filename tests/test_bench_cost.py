@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.cost import tables
+from tests.bench.cost import pictures, tables
 from tests.bench.cost.__main__ import facts, make_stage, measure
 from tests.bench.cost.machine import Machine, Start
 from tests.bench.cost.metering import Cost
@@ -121,9 +121,6 @@ def test_the_readme_gets_what_was_measured_and_keeps_the_rest(tmp_path: Path) ->
 
 
 def test_the_same_results_are_the_same_pictures(tmp_path: Path) -> None:
-    pytest.importorskip("pygal", reason="`packaging/setup bench` installs it")
-    from tests.bench.cost import pictures
-
     drawn = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
