@@ -32,13 +32,16 @@ def audits_of_base(
         return ()
     # Loaded here as it takes long, and few bases have any that run.
     from layer.audit.base_triggers import audit_in_base, either, runs_for
-    from layer.audit.judge import coverage
+    from layer.audit.judge import Coverage, coverage
 
     in_force = triggers()
-    covers = {header.nevra: coverage(header, in_force) for header in headers}
+    covers: dict[Nevra, tuple[Coverage, ...]] = {}
     audits = []
     for nevra, scriptlets in waiting:
         about = [h for h in headers if any(runs_for(one, h) for one in scriptlets)]
+        for header in about:
+            if header.nevra not in covers:
+                covers[header.nevra] = coverage(header, in_force)
         covered = either(*(covers[header.nevra] for header in about))
         names = {header.nevra.name for header in about}
         audits.append(audit_in_base(nevra, scriptlets, covered, names))

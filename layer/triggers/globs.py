@@ -12,7 +12,7 @@ import enum
 import functools
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from layer.errors import InvalidInput
 from layer.frozen import dataclass
@@ -52,6 +52,10 @@ class Glob:
 
     text: str
     parts: tuple[Part, ...]
+
+    def __hash__(self) -> int:
+        # All of the parts take ten times as long, and globs are looked up for each path.
+        return hash((self.text, self.parts[0].text))
 
     @property
     def names(self) -> frozenset[str]:
@@ -104,6 +108,12 @@ def match(glob: Glob, path: str) -> Mapping[str, str] | None:
     """The captured words where `path` matches, else None."""
     found = _regex(glob).fullmatch(path)
     return found.groupdict() if found else None
+
+
+def matches(glob: Glob, paths: Iterable[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The paths that match, with the captured words."""
+    fullmatch = _regex(glob).fullmatch
+    return ((path, found.groupdict()) for path in paths if (found := fullmatch(path)))
 
 
 def bind(glob: Glob, values: Mapping[str, str]) -> Glob:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from layer.frozen import dataclass
 from layer.model import TreeDiff
 from layer.triggers.format import PLACEHOLDER, Trigger, placeholders
-from layer.triggers.globs import Glob, bind, match
+from layer.triggers.globs import Glob, bind, match, matches
 
 _ARGUMENTS = 1 << 19  # characters; the kernel takes 2 MiB with the environment and the pointers
 
@@ -93,12 +94,12 @@ def is_excluded(trigger: Trigger, path: str) -> bool:
 
 def matching(glob: Glob, paths: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """The paths, of sorted ones, that match, with what they capture."""
-    for index in range(bisect_left(paths, glob.prefix), len(paths)):
-        if not paths[index].startswith(glob.prefix):
-            return
-        words = match(glob, paths[index])
-        if words is not None:
-            yield paths[index], words
+    prefix = glob.prefix
+    start = bisect_left(paths, prefix)
+    if start == len(paths) or not paths[start].startswith(prefix):
+        return iter(())  # as most do: a pattern is compiled for a path that it may match
+    rest = (paths[index] for index in range(start, len(paths)))
+    return matches(glob, takewhile(lambda path: path.startswith(prefix), rest))
 
 
 def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:

@@ -29,7 +29,7 @@ def text(results: Results) -> str:
     for size, files in sorted(results.files.items()):
         lines.append(f"base of {files:,} files ({size // 1000}k), seconds")
         head = f"{'median':>9} {'(least to most)':>17} {'processor':>10} {'peak':>8}"
-        lines.append(f"  {'':50}{'':18}{head}")
+        lines.append(f"  {'':64}{'':18}{head}")
         for scene in SCENES:
             lines += _lines(results, size, scene)
         lines.append("")
@@ -89,7 +89,7 @@ def _lines(results: Results, size: int, scene: str) -> list[str]:
             clock, least, most = spread(costs)
             processor, peak = spread(costs, "processor")[0], spread(costs, "peak")[0]
             lines.append(
-                f"  {title:50}{contender:18}{clock:9.2f}   ({least:6.2f} to {most:6.2f})"
+                f"  {title:64}{contender:18}{clock:9.2f}   ({least:6.2f} to {most:6.2f})"
                 f"{processor:11.2f}{peak / (1 << 20):6.0f} MB"
             )
             title = ""
