@@ -54,6 +54,13 @@ bench: setup
 test-ansible: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_ansible.py tests/test_rpm_ostree.py $(PYTEST)
 
+# Inputs that nobody meant, for every parser, a minute each; FUZZ="--seconds 600 --seed 2 origin" others
+# With atheris, which follows what is reached; where PyPI has none for this Python by mutation alone
+.PHONY: fuzz
+fuzz: setup
+	@$(PYTHON) -c 'import atheris' 2>/dev/null || .venv/bin/pip install -q 'atheris>=3.0' || true
+	@$(PYTHON) -m tests.fuzz $(FUZZ)
+
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)
 

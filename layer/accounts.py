@@ -12,6 +12,7 @@ from layer.model import PackageTree, Tree
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
 from layer.store.trees import TreeEditor, files_of, lookup
+from layer.words import is_number
 
 
 def read_accounts(store: ObjectStore, tree: Tree) -> ids.Accounts:
@@ -32,7 +33,7 @@ def read_id_map(store: ObjectStore, tree: Tree) -> ids.Accounts:
 def read_numbers(store: ObjectStore, tree: Tree) -> dict[str, int]:
     """The numbers that `number_accounts` wrote down in a tree."""
     lines = ids.parse_sysusers(read_text(store, tree, ids.IDS_PATH), f"/{ids.IDS_PATH}")
-    return {line.name: int(line.own_number) for line in lines if line.own_number.isdigit()}
+    return {line.name: int(line.own_number) for line in lines if is_number(line.own_number)}
 
 
 def number_accounts(

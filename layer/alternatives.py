@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from layer.audit.verdict import Alternative
 from layer.errors import InvalidInput
@@ -122,10 +122,26 @@ def parse_record(text: str, source: str) -> tuple[Alternative, ...]:
     try:
         document = json.loads(text)
         if document["schema"] != SCHEMA:
-            raise InvalidInput(f"{source} has schema {document['schema']}; known is {SCHEMA}")
+            raise InvalidInput(
+                f"{source} has schema {document['schema']}; this version knows {SCHEMA}",
+                "a newer version of layer wrote it; use that one",
+            )
         return tuple(
-            Alternative(link, name, path, int(priority), tuple((a, b, c) for a, b, c in slaves))
+            Alternative(
+                _text(link), _text(name), _text(path), int(priority), tuple(map(_slave, slaves))
+            )
             for name, link, path, priority, slaves in document["alternatives"]
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput(f"{source} is no record of alternatives: {error!r}") from error
+
+
+def _slave(row: Sequence[object]) -> tuple[str, str, str]:
+    link, name, path = row
+    return _text(link), _text(name), _text(path)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

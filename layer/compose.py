@@ -49,7 +49,7 @@ from layer.store.trees import empty_tree, lookup
 from layer.treefile import Treefile, parse_treefile
 from layer.trigger_set import read_triggers
 from layer.triggers.format import Trigger
-from layer.words import count
+from layer.words import count, is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _now() -> int:
 
 
 def _version(treefile: Treefile, taken: Sequence[str]) -> int:
-    known = [int(version) for version in taken if version.isdigit()]
+    known = [int(version) for version in taken if is_number(version)]
     if treefile.version is None:
         return max(known, default=0) + 1
     if treefile.version in known:

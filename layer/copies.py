@@ -19,6 +19,7 @@ from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 
 REFS = "layer/copies"
+SCHEMA = 1
 _CHUNK = 1 << 20
 _SHARD = 2  # letters of a name: so many more directories, none of them large
 
@@ -34,9 +35,10 @@ class Copies:
 
     @classmethod
     def open(cls, store: ObjectStore) -> Copies:
-        """Those of all commits that have some."""
-        commits = sorted(set(store.refs(REFS).values()))
-        return cls(store, [store.read_commit(commit).root for commit in commits])
+        """Those of all commits that have some in a form that is known."""
+        commits = map(store.read_commit, sorted(set(store.refs(REFS).values())))
+        ours = (c for c in commits if c.metadata.get("layer.schema") == str(SCHEMA))
+        return cls(store, [commit.root for commit in ours])
 
     def of(self, checksum: str, attributes: FileAttributes) -> str:
         """The checksum of the same content with these attributes, which are not those it has."""
@@ -78,7 +80,10 @@ class Copies:
         }
         root = Tree(store.write_directory(Directory(notes, directories)), attributes)
         subject = "Files with the owners and labels of a tree"
-        return store.write_commit(root, parent=None, timestamp=0, subject=subject, metadata={})
+        metadata: dict[str, str | bool] = {"layer.schema": str(SCHEMA)}
+        return store.write_commit(
+            root, parent=None, timestamp=0, subject=subject, metadata=metadata
+        )
 
     def _find(self, name: str) -> str | None:
         for tree in self._earlier:

@@ -15,7 +15,7 @@ from layer.labelling import has_policy
 from layer.layout import HEADERS
 from layer.lock import read_record as read_lock_record
 from layer.model import Commit, Tree
-from layer.records import read_record, write_record
+from layer.records import read_cached, write_record
 from layer.rpmdb import DATABASE_FILE, database_path
 from layer.store.contract import ObjectStore
 from layer.store.trees import directories_of, files_of, lookup
@@ -91,7 +91,7 @@ def checkout_size(store: ObjectStore, places: Places, tree: Tree) -> int:
 
 def _size_of_usr(path: Path, tree: Tree, known: Path | None) -> int:
     """Bytes of the directories; counted once for a tree, as they are as many as the base has."""
-    match read_record(known, _SCHEMA) if known else None:
+    match read_cached(known, _SCHEMA) if known else None:
         case {"tree": tree.contents, "bytes": int(size)}:
             return size
     size = sum(_directories(path))

@@ -94,7 +94,7 @@ def parse_recorded(values: Mapping[tuple[str, str], str]) -> Iterator[Request]:
     text = values.get(("layer", "group-members"), "{}")
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the origin file says group-members={text}: {error}") from error
     if not isinstance(found, dict) or not all(map(_is_names, found.values())):
         raise InvalidInput(f"the origin file says group-members={text}; it is an object of lists")

@@ -34,7 +34,7 @@ def list_packages(store: ObjectStore, commit: Commit) -> tuple[ListedPackage, ..
         if nevra in layered or _ships_headers(store, base)
     }
     if not _ships_headers(store, base):
-        kept = store.find_commit(headers_ref(base.checksum)) or _derive(store, base)
+        kept = _find_derived(store, base) or _derive(store, base)
         for nevra, header in _headers(store, store.read_commit(kept).root):
             known = ListedPackage(nevra, header, is_layered=nevra in layered, is_derived=True)
             found.setdefault(nevra, known)
@@ -45,8 +45,7 @@ def writes_to_list(store: ObjectStore, commit: Commit) -> bool:
     """Whether `list_packages` would write into the store."""
     checksum = base_of(commit)
     base = store.read_commit(checksum) if checksum else commit
-    is_there = _ships_headers(store, base) or store.find_commit(headers_ref(base.checksum))
-    return not is_there
+    return not (_ships_headers(store, base) or _find_derived(store, base))
 
 
 def headers_ref(base: str) -> str:
@@ -70,6 +69,13 @@ def _headers(store: ObjectStore, tree: Tree) -> Iterator[tuple[Nevra, str]]:
             yield Nevra.parse(name.removesuffix(".rpm")), checksum
         except InvalidInput:
             continue  # of a base that others made: none of ours
+
+
+def _find_derived(store: ObjectStore, base: Commit) -> str | None:
+    """The commit of headers that were derived, None where that has to be done (anew)."""
+    found = store.find_commit(headers_ref(base.checksum))
+    is_ours = found and store.read_commit(found).metadata.get("layer.schema") == str(SCHEMA)
+    return found if is_ours else None
 
 
 def _derive(store: ObjectStore, base: Commit) -> str:

@@ -109,7 +109,37 @@ def _parse(line: str) -> Entry | None:
         instant(entry.time)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
         return None
-    return entry
+    except RecursionError:  # nested deeper than any line of ours
+        return None
+    return entry if _is_right(entry) else None
+
+
+def _is_right(entry: Entry) -> bool:
+    """Whether every field is of its type: a line may hold anything that is JSON."""
+    bases = [base for base in (entry.base, entry.previous_base) if base is not None]
+    texts: list[object] = [entry.stateroot, entry.checksum, entry.user, entry.agent, entry.running]
+    texts += [getattr(base, name, None) for base in bases for name in BaseVersion.__slots__]
+    lists: list[object] = [
+        entry.command,
+        entry.requested,
+        entry.dropped,
+        entry.left_out,
+        entry.added,
+    ]
+    lists += [entry.removed, entry.rebuilt]
+    moves = (entry.upgraded, entry.downgraded)
+    lists += [pair for pairs in moves if isinstance(pairs, tuple) for pair in pairs]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(_are_texts(found) for found in lists)
+        and all(isinstance(pairs, tuple) and all(len(p) == 2 for p in pairs) for pairs in moves)
+        and type(entry.time) is int
+        and type(entry.has_booted) is bool
+    )
+
+
+def _are_texts(found: object) -> bool:
+    return isinstance(found, tuple) and all(isinstance(text, str) for text in found)
 
 
 def _value(value: Any) -> Any:

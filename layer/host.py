@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
@@ -13,6 +12,7 @@ from layer import bootplan, staged
 from layer.configured import read_configured, read_default_access
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
 from layer.frozen import dataclass
+from layer.kernel_arguments import parse_shipped
 from layer.lock import Lock, base_of
 from layer.model import Commit, Deployment, NearTree, PackageHeader, Repository, Request, Tree
 from layer.next_files import NextFiles
@@ -230,9 +230,6 @@ class Host:
             ),
         ):
             self._sweep()
-            for var in self.places():
-                if staged.is_settled(var, self.sysroot.deployments()):
-                    staged.forget(var)
             try:
                 yield
             except KeyboardInterrupt as error:
@@ -249,8 +246,10 @@ class Host:
         return self._headers(pending, self.lock_of(pending)) if pending else ()
 
     def _sweep(self) -> None:
-        from layer.sweeping import sweep
+        from layer.sweeping import settle, sweep
 
+        for var in self.places():
+            settle(var, self.sysroot.deployments())
         sweep(self.sysroot.path, self.store, self.cache)
 
     def _merge_source(self) -> Deployment | None:
@@ -371,10 +370,7 @@ def base_kernel_arguments(store: OstreeStore, tree: Tree) -> tuple[str, ...]:
     if isinstance(folder, Tree):
         for name, _ in files_of(store, folder):
             text = read_text(store, tree, f"{_KARGS}/{name}")
-            try:
-                found += tomllib.loads(text).get("kargs", [])
-            except tomllib.TOMLDecodeError as error:
-                raise InvalidInput(f"the base's /{_KARGS}/{name}: {error}") from error
+            found += parse_shipped(text, f"the base's /{_KARGS}/{name}")
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from dataclasses import field, replace
 
 from layer.errors import InvalidInput, PackageRefused
 from layer.frozen import dataclass
+from layer.words import is_number, shown
 
 # Below the range that login.defs and systemd give to static system users (100-999),
 # clear of the low numbers that distributions assign by hand.
@@ -76,6 +77,8 @@ def parse_sysusers(text: str, source: str) -> tuple[UserLine, ...]:
             continue
         if len(words) < 2:
             raise PackageRefused(f"{source}, line {number}: no name")
+        if not words[1].isprintable() or set(words[1]) & set(":/,"):
+            raise PackageRefused(f"{source}, line {number}: not a name: {shown(words[1])}")
         rest = " ".join(_quoted(w) for w in words[3:]) if kind == "u" else ""
         found.append(UserLine(kind, words[1], words[2] if len(words) > 2 else "-", rest))
     return tuple(found)
@@ -108,11 +111,17 @@ def parse_map(text: str) -> Accounts:
     try:
         value = json.loads(text)
         schema, users, groups = value["schema"], value["users"], value["groups"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"the base's map of ids, /{MAP_PATH}, is corrupt") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _corrupt_map() from error
     if schema != MAP_SCHEMA:
-        raise InvalidInput(f"the base's map of ids has schema {schema}; we know {MAP_SCHEMA}")
-    return Accounts(dict(users), dict(groups))
+        raise InvalidInput(
+            f"the base's map of ids has schema {schema}; this version knows {MAP_SCHEMA}",
+            "a newer version of layer wrote it; use that one",
+        )
+    for numbers in (users, groups):
+        if not isinstance(numbers, dict) or not all(type(n) is int for n in numbers.values()):
+            raise _corrupt_map()
+    return Accounts(users, groups)
 
 
 def format_map(accounts: Accounts) -> str:
@@ -159,16 +168,20 @@ def format_sysusers(lines: Iterable[UserLine]) -> str:
     groups = {line.name for line in lines if line.kind == "g"}
     for line in lines:
         uid, _, gid = line.number.partition(":")
-        if line.kind == "u" and line.name not in groups and not gid and uid.isdigit():
+        if line.kind == "u" and line.name not in groups and not gid and is_number(uid):
             out.append(f"g {line.name} {uid}")
         out.append(f"{line.kind} {line.name} {line.number} {line.rest}".rstrip())
     return "".join(f"{text}\n" for text in out)
 
 
+def _corrupt_map() -> InvalidInput:
+    return InvalidInput(f"the base's map of ids, /{MAP_PATH}, is corrupt")
+
+
 def _numbered(text: str) -> Iterator[tuple[str, int]]:
     for line in text.split("\n"):
         fields = line.split(":")
-        if len(fields) > 2 and fields[2].isdigit():
+        if len(fields) > 2 and is_number(fields[2]):
             yield fields[0], int(fields[2])
 
 
@@ -196,7 +209,7 @@ def _taken(wanted: Iterable[UserLine], present: Accounts, shipped: Accounts) -> 
     taken = {*present.users.values(), *present.groups.values()}
     taken |= {*shipped.users.values(), *shipped.groups.values()}
     for line in wanted:
-        taken |= {int(part) for part in line.number.split(":") if part.isdigit()}
+        taken |= {int(part) for part in line.number.split(":") if is_number(part)}
     return taken
 
 

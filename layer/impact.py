@@ -22,6 +22,7 @@ from layer.rpmfile.capabilities import format_capabilities, parse_capabilities
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
 from layer.store.trees import files_of, lookup
+from layer.words import is_number
 
 _SCOPES = ("system", "user")
 _PRESET_FOLDERS = ("usr/lib/systemd/{}-preset", "usr/etc/systemd/{}-preset")
@@ -181,7 +182,7 @@ def _accounts(
         group = gid or (uid if ("group", line.name) not in found else "")
         if is_user:
             found["user", line.name] = _number(uid)
-        if not is_user or (group.isdigit() and not gid):
+        if not is_user or (is_number(group) and not gid):
             found.setdefault(("group", line.name), _number(uid))
     for kind, name in _owners(packages) if unread else ():
         found.setdefault((kind, name), None)
@@ -196,7 +197,7 @@ def _accounts(
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
+    return int(text) if is_number(text) else None
 
 
 def _declared(store: ObjectStore, package: Coming) -> list[ids.UserLine]:

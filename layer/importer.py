@@ -108,7 +108,7 @@ def find_package(store: ObjectStore, checksum: str) -> PackageTree | None:
             raise InvalidInput("it is of another file")
         nevra = Nevra.parse(str(commit.metadata["layer.nevra"]))
         owners = tuple(Owner(*row) for row in json.loads(str(commit.metadata["layer.owners"])))
-    except (KeyError, ValueError, TypeError, InvalidInput) as error:
+    except (KeyError, ValueError, TypeError, RecursionError, InvalidInput) as error:
         raise StoreError(
             f"the imported package {found} is not what its ref says: {error}",
             f"delete the ref {_ref(checksum)}; the package is then imported again",

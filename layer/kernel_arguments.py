@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 
 from layer.errors import InvalidInput
@@ -91,3 +92,14 @@ def _replace(arguments: list[str], word: str, faults: list[str]) -> None:
         faults.append(f"{key} stands there {len(places)} times: {key}=OLD=NEW names one")
     else:
         faults.append(f"there is no {key}")
+
+
+def parse_shipped(text: str, source: str) -> tuple[str, ...]:
+    """The arguments in a file of bootc's format; InvalidInput names `source`."""
+    try:
+        found = tomllib.loads(text).get("kargs", [])
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{source}: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise InvalidInput(f"{source}: kargs must be a list of texts")
+    return tuple(found)

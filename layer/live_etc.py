@@ -24,6 +24,7 @@ from layer.records import sync_directory
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
 from layer.store.trees import diff, empty_tree, lookup
+from layer.words import is_number
 
 ACCOUNT_FILES = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
 CACHE = "etc/ld.so.cache"
@@ -131,7 +132,7 @@ def account_conflicts(
         there = present.users if line.kind == "u" else present.groups
         kind = "user" if line.kind == "u" else "group"
         number = line.own_number
-        if line.name in ours or not number.isdigit():
+        if line.name in ours or not is_number(number):
             continue
         if line.name in there and there[line.name] != int(number):
             has = there[line.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from layer.errors import InvalidInput
 from layer.live.record import SCHEMA, Journal, as_values, parse_journal
 from layer.records import read_record, sync_directory, write_record
 
@@ -14,9 +15,20 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def read(var: Path) -> Journal | None:
-    """What is live or under way, in this boot or an earlier one; None for nothing."""
-    values = read_record(var / RECORD, SCHEMA)
-    return parse_journal(values) if values is not None else None
+    """What is live or under way, in this boot or an earlier one; None for nothing.
+
+    InvalidInput where a newer version wrote it, or it is damaged.
+    """
+    path = var / RECORD
+    values = read_record(path, SCHEMA)
+    if values is not None:
+        return parse_journal(values)
+    if path.exists():
+        raise InvalidInput(
+            f"{path} is damaged: what is live cannot be told",
+            "reboot, which ends all that was live, and remove the file",
+        )
+    return None
 
 
 def write(var: Path, journal: Journal) -> None:

@@ -18,7 +18,7 @@ that `ostree show --print-metadata-key` is readable:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -86,13 +86,13 @@ def read_lock(commit: Commit) -> Lock:
     return Lock(
         packages=tuple(
             LockedPackage(Nevra.parse(nevra), checksum)
-            for nevra, checksum in _json(commit, "layer.packages", [])
+            for nevra, checksum in _rows(commit, "layer.packages", _is_pair)
         ),
-        ids=tuple(sorted(_json(commit, "layer.ids", {}).items())),
+        ids=_table(commit, "layer.ids", int),
         triggers=str(commit.metadata.get("layer.triggers", "")),
-        tools=tuple(sorted(_json(commit, "layer.tools", {}).items())),
+        tools=_table(commit, "layer.tools", str),
         options=_options(commit),
-        gone=tuple(Nevra.parse(nevra) for nevra in _json(commit, "layer.gone", [])),
+        gone=tuple(Nevra.parse(nevra) for nevra in _rows(commit, "layer.gone", _is_text)),
     )
 
 
@@ -101,9 +101,9 @@ def read_record(commit: Commit) -> Record:
     _check_schema(commit)
     runs = tuple(
         TriggerRun(run["name"], run["key"], run["status"], tuple(run["values"]))
-        for run in _json(commit, "layer.trigger-runs", [])
+        for run in _rows(commit, "layer.trigger-runs", _is_run)
     )
-    return Record(runs, tuple(sorted(_json(commit, "layer.written", {}).items())))
+    return Record(runs, _table(commit, "layer.written", str))
 
 
 def format_metadata(lock: Lock, record: Record) -> dict[str, str | bool]:
@@ -137,25 +137,68 @@ def _options(commit: Commit) -> TreeOptions:
             f"{', '.join(unknown)}",
             "a newer version of layer made it; use that one",
         )
-    return TreeOptions(
-        documentation=bool(values.get("documentation", True)),
-        regenerate_initramfs=bool(values.get("regenerate_initramfs", False)),
-        initramfs_arguments=tuple(values.get("initramfs_arguments", ())),
-    )
+    arguments = values.pop("initramfs_arguments", [])
+    if not _are_texts(arguments) or not all(type(value) is bool for value in values.values()):
+        raise _corrupt(commit, "layer.options")
+    return TreeOptions(**values, initramfs_arguments=tuple(arguments))
 
 
 def _run(run: TriggerRun) -> dict[str, Any]:
     return {"name": run.name, "key": run.key, "status": run.status, "values": list(run.values)}
 
 
+def _table(commit: Commit, key: str, kind: type) -> tuple[tuple[str, Any], ...]:
+    """An object whose values are of one type, sorted."""
+    found = _json(commit, key, {})
+    if not all(type(value) is kind for value in found.values()):
+        raise _corrupt(commit, key)
+    return tuple(sorted(found.items()))
+
+
+def _rows(commit: Commit, key: str, is_row: Callable[[Any], bool]) -> list[Any]:
+    """A list of what is right."""
+    found: list[Any] = _json(commit, key, [])
+    if not all(map(is_row, found)):
+        raise _corrupt(commit, key)
+    return found
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_pair(value: Any) -> bool:
+    return _are_texts(value) and len(value) == 2
+
+
+def _is_run(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(_is_text(value.get(key)) for key in ("name", "key", "status"))
+        and _are_texts(value.get("values"))
+    )
+
+
 def _json(commit: Commit, key: str, default: Any) -> Any:
+    """What the metadata say in JSON, of the default's type; that itself where they do not."""
     text = commit.metadata.get(key)
     if text is None:
         return default
     try:
-        return json.loads(str(text))
-    except ValueError as error:
-        raise InvalidInput(f"commit {commit.checksum}: {key} is corrupt") from error
+        found = json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        raise _corrupt(commit, key) from error
+    if type(found) is not type(default):
+        raise _corrupt(commit, key)
+    return found
+
+
+def _corrupt(commit: Commit, key: str) -> InvalidInput:
+    return InvalidInput(f"commit {commit.checksum}: {key} is corrupt")
 
 
 def _check_schema(commit: Commit) -> None:

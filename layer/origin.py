@@ -381,7 +381,7 @@ def _left_out(values: Mapping[tuple[str, str], str]) -> tuple[tuple[str, str], .
     text = values.get(("layer", "left-out"), "{}")
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the origin file says left-out={text}: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(why, str) for why in found.values()):
         raise InvalidInput(f"the origin file says left-out={text}; it is an object of texts")

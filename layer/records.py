@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from layer.errors import InvalidInput
 
 
 def write_record(path: Path, schema: int, values: Mapping[str, Any]) -> None:
@@ -31,14 +34,27 @@ def sync_directory(path: Path) -> None:
 
 
 def read_record(path: Path, schema: int) -> dict[str, Any] | None:
-    """The values; None where there is no record, or one that a newer version wrote or nobody did.
+    """The values; None where there is no record, or nothing that is one.
 
-    What the keys hold is not looked at.
+    InvalidInput where a newer version wrote it. What the keys hold is not looked at.
     """
     try:
         values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(values, dict) or values.pop("schema", None) != schema:
+    if not isinstance(values, dict):
         return None
-    return values
+    found = values.pop("schema", None)
+    if type(found) is int and found > schema:
+        raise InvalidInput(
+            f"{path} has schema {found}; this version knows {schema}",
+            "a newer version of layer wrote it; use that one",
+        )
+    return values if found == schema else None
+
+
+def read_cached(path: Path, schema: int) -> dict[str, Any] | None:
+    """The same of a record that can be made anew at any time: None for a newer version's."""
+    with suppress(InvalidInput):
+        return read_record(path, schema)
+    return None

@@ -39,7 +39,7 @@ def parse_settings(text: str, source: str) -> Settings:
     """The settings that a TOML text says; InvalidInput names everything that is wrong."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{source}: {error}") from error
     known = {*_CHOICES, *_NUMBERS, *_SWITCHES}
     problems = [f"{key}: unknown key" for key in sorted(values) if key not in known]

@@ -45,6 +45,12 @@ def forget(var: Path) -> None:
         (var / _RECORD).unlink()
 
 
+def require_known(var: Path) -> None:
+    """InvalidInput where a newer version has written one of the records."""
+    for name in (_RECORD, _RETURN):
+        _read(var / name)
+
+
 def is_settled(var: Path, deployments: Sequence[Deployment]) -> bool:
     """Whether the record has done its duty: what it tells of has been finalized."""
     record = _read(var / _RECORD)

@@ -9,6 +9,7 @@ from typing import Any
 
 from layer.errors import InvalidInput
 from layer.frozen import dataclass
+from layer.words import is_number
 
 _TOP = {
     "ref": str,
@@ -76,7 +77,7 @@ def parse_treefile(text: str, source: str) -> Treefile:
     """The treefile that a text says; InvalidInput lists everything that is wrong with it."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{source}: {error}") from error
     problems = _problems(values)
     if problems:
@@ -112,7 +113,7 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     ]
     problems += _wrong_lists(values)
     version = values.get("version", "auto")
-    if isinstance(version, str) and version != "auto" and not version.isdigit():
+    if isinstance(version, str) and version != "auto" and not is_number(version):
         problems.append('version: must be an integer or "auto"')
     if values.get("scriptlets", "stop") not in _POLICIES:
         problems.append(f"scriptlets: must be one of {', '.join(_POLICIES)}")
@@ -124,7 +125,8 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     if isinstance(kernel, dict):
         problems += _wrong_keys(kernel, _KERNEL, "kernel.")
         problems += [] if kernel.get("package") else ["kernel.package: is missing"]
-    for index, user in enumerate(values.get("users", ())):
+    users = values.get("users", ())
+    for index, user in enumerate(users if isinstance(users, list) else ()):
         place = f"users[{index}]."
         if not isinstance(user, dict):
             problems.append(f"{place[:-1]}: must be a table")
@@ -144,8 +146,15 @@ def _wrong_keys(values: Mapping[str, Any], known: Mapping[str, Any], place: str)
 
 
 def _wrong_lists(values: Mapping[str, Any]) -> list[str]:
-    return [
+    kernel, ids = values.get("kernel"), values.get("ids")
+    lists = {key: values.get(key) for key in ("repositories", "packages", "accept-unscripted")}
+    if isinstance(kernel, dict):
+        lists["kernel.arguments"] = kernel.get("arguments")
+    problems = [
         f"{key}: must hold strings"
-        for key in ("repositories", "packages", "accept-unscripted")
-        if isinstance(values.get(key), list) and not all(isinstance(v, str) for v in values[key])
+        for key, found in lists.items()
+        if isinstance(found, list) and not all(isinstance(item, str) for item in found)
     ]
+    if isinstance(ids, dict) and not all(type(number) is int for number in ids.values()):
+        problems.append("ids: must hold whole numbers")
+    return problems

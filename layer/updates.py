@@ -8,7 +8,7 @@ from pathlib import Path
 from layer.cached_update import CachedUpdate, as_json, diff_of, parse
 from layer.change import Change
 from layer.host import Host
-from layer.records import read_record, write_record
+from layer.records import read_cached, write_record
 from layer.rpmfile.version import compare_versions
 from layer.store.remote import read_signatures
 
@@ -42,7 +42,7 @@ def read_update(host: Host) -> CachedUpdate | None:
 
     A newer base counts until it is deployed, newer layers until anything is.
     """
-    pending, found = host.pending(), read_record(_file(host), SCHEMA)
+    pending, found = host.pending(), read_cached(_file(host), SCHEMA)
     if pending is None or found is None:
         return None
     with suppress(ValueError, KeyError, TypeError, AttributeError):

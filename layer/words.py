@@ -9,11 +9,18 @@ from collections.abc import Sequence
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 NO_UPGRADE = "No upgrade available."
 _LONGEST_SHOWN = 400  # characters
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that JSON may hold, and no path
 
 
 def count(number: int, noun: str) -> str:
     """`1 package`, `2 packages`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number in plain digits: str.isdigit takes \u00b2 for one, too."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def joined(words: Sequence[str]) -> str:
@@ -28,6 +35,7 @@ def instant(seconds: int) -> str:
 
 def printable(text: str) -> str:
     """Text as it can be shown on one line: what is no UTF-8 or cannot be printed is escaped."""
+    text = _NO_BYTE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from layer.audit.grammar import Node
 from layer.audit.state import UNKNOWN, State, Word
 from layer.frozen import dataclass
+from layer.words import is_number
 
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\([$`"\\\n])')
@@ -284,7 +285,7 @@ def _arithmetic(node: Node, state: State, effects: Effects) -> _Piece:
                 value = state.value(part.text.removeprefix("$"))
             if part.kind == "special_variable_name" and part.text in {"#", "?"}:
                 value = "0"
-            if not value.isdigit():
+            if not is_number(value):
                 effects.doubt(part, "arithmetic runs what stands in subscripts")
         if not part.is_named and part.text in {"++", "--"} | _ASSIGNING:
             effects.doubt(part, "arithmetic sets a variable")

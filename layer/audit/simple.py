@@ -17,6 +17,7 @@ from layer.audit.state import ARGUMENTS, UNKNOWN, Guard, GuardKind, State, Word
 from layer.audit.verdict import Verdict
 from layer.audit.walk import Walker
 from layer.frozen import dataclass
+from layer.words import is_number
 
 _SHELLS = frozenset(["sh", "bash", "dash"])
 _OTHER = Guard(GuardKind.OTHER)
@@ -288,7 +289,7 @@ def _shift(turn: Turn) -> Ruling:
     number = turn.call.texts[0] if turn.call.texts else "1"
     if (
         turn.state.arguments is not None
-        and number.isdigit()
+        and is_number(number)
         and int(number) <= len(turn.state.arguments)
     ):
         turn.state.arguments = turn.state.arguments[int(number) :]

@@ -8,6 +8,7 @@ from dataclasses import field
 
 from layer.audit.grammar import Node
 from layer.frozen import dataclass
+from layer.words import is_number
 
 UNKNOWN = "\0"
 """Stands in texts for whatever only a run would tell; no script can hold this character."""
@@ -115,7 +116,7 @@ class State:
 
     def value(self, name: str) -> str:
         """What a variable or a positional argument holds."""
-        if not name.isdigit():
+        if not is_number(name):
             return self.variables.get(name, UNKNOWN)
         if self.arguments is None or name == "0":
             return UNKNOWN

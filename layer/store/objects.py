@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
+from layer.store.checked import CheckedFile, check_object
 from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
@@ -131,6 +132,7 @@ class OstreeStore:
         if variant is None:
             with translated(f"no commit {checksum}"):
                 _, variant, state = self.repo.load_commit(checksum)
+            check_object("commit", checksum, variant.get_data_as_bytes().get_data() or b"")
             if state & OSTree.RepoCommitState.PARTIAL:
                 raise StoreError(f"commit {checksum} is here only in part", "pull it again")
         metadata = variant.get_child_value(0).unpack()
@@ -208,7 +210,9 @@ class OstreeStore:
         if known is None:
             with translated(f"no directory {contents}"):
                 _, variant = self.repo.load_variant(OSTree.ObjectType.DIR_TREE, contents)
-            known = parse_directory(variant.get_data_as_bytes().get_data() or b"")
+            data = variant.get_data_as_bytes().get_data() or b""
+            check_object("directory", contents, data)
+            known = parse_directory(data)
             self._directories[contents] = known
         return known
 
@@ -216,6 +220,8 @@ class OstreeStore:
         """Owner and mode of a directory, by its attributes checksum."""
         with translated(f"no directory attributes {attributes}"):
             _, variant = self.repo.load_variant(OSTree.ObjectType.DIR_META, attributes)
+        data = variant.get_data_as_bytes().get_data() or b""
+        check_object("directory attributes", attributes, data)
         uid, gid, mode, xattrs = variant.unpack()
         return DirectoryAttributes(
             big_endian(uid),
@@ -264,7 +270,7 @@ class OstreeStore:
     def open_file(self, checksum: str) -> BinaryIO:
         """The content of a regular file, to be read once and closed."""
         try:
-            return self._path_of(checksum).open("rb")
+            return CheckedFile(self._path_of(checksum), checksum)
         except FileNotFoundError:
             return self._open_elsewhere(checksum)
 

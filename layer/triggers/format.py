@@ -73,7 +73,7 @@ def parse_trigger(text: str, source: str, *, is_ours: bool = False) -> Trigger:
     """
     try:
         document: dict[str, object] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise TriggerFailed(f"{source}: not TOML: {error}") from error
     faults: list[str] = []
     trigger = _read(document, source, faults, is_ours=is_ours)

@@ -28,6 +28,7 @@ from layer.audit.lua.values import (
     truth,
 )
 from layer.audit.state import NUMBER, UNKNOWN, Guard, GuardKind
+from layer.words import is_number
 
 _ESCAPES = {
     "\\n": "\n", "\\t": "\t", "\\r": "\r", "\\a": "\a", "\\b": "\b", "\\f": "\f", "\\v": "\v",
@@ -43,7 +44,7 @@ def evaluate(run: Run, node: Node) -> Value:
         case "string":
             return Text(_text(node))
         case "number":
-            return Number(int(node.text) if node.text.isdecimal() else None)
+            return Number(int(node.text) if is_number(node.text) else None)
         case "true" | "false":
             return Truth(node.kind == "true")
         case "nil":
