@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import Machine, World, make_world, remove
+from tests.world import Machine, World, copied_world, make_world, remove
 
 _MEMORY = Path("/dev/shm")  # a tmpfs of the machine's
 _WANTED = 6 << 30  # bytes
@@ -85,11 +85,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def own_world(tmp_path: Path) -> Iterator[World]:
+def own_world(world: World, tmp_path: Path) -> Iterator[World]:
     """A tiny world of the test's own."""
     folder = tmp_path / "world"
     folder.mkdir()
-    with make_world(folder) as made:
+    with copied_world(world, folder) as made:
         yield made
 
 

@@ -7,12 +7,12 @@ ldconfig and systemd-sysusers, so that triggers really run. Nothing needs a netw
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +30,7 @@ from layer.store.sysroot import initialize
 from layer.triggers.format import Trigger
 from testdata.distro.tiny import FileSpec, RpmSpec, Scriptlet, tiny_repository, tiny_rpm
 from testdata.triggers import hosttree
+from tests import warm
 
 REF = "tiny/1/x86_64/base"
 STATEROOT = "tiny"
@@ -131,6 +132,7 @@ class World:
     path: Path
     url: str
     base: Composed
+    first: Path | None = None  # a machine on it, once one was asked for
 
     @property
     def repo_dir(self) -> Path:
@@ -151,7 +153,23 @@ class World:
         return compose(self.path)
 
     def machine(self, path: Path, sandbox: SandboxOptions | None = None) -> Machine:
-        """A fresh machine on the newest base."""
+        """A fresh machine on the newest base.
+
+        That of the first base is a copy of one that was made once: making it costs five times that.
+        """
+        head = self.path / "served/refs/heads" / REF
+        if self.first is None or head.read_text().strip() != self.base.checksum:
+            return self._made(path, sandbox)
+        if not self.first.exists():
+            self._made(self.first, sandbox)
+            remove_flags(self.first)  # which copies lack, too
+        _copy(self.first, path)
+        config = path / "ostree/repo/config"
+        config.write_text(re.sub("(?m)^url=.*", f"url={self.url}", config.read_text()))
+        subprocess.run(["chattr", "+i", *path.glob("ostree/deploy/*/deploy/*.0")], check=True)
+        return Machine(path, self, sandbox)
+
+    def _made(self, path: Path, sandbox: SandboxOptions | None) -> Machine:
         initialize(path, STATEROOT)
         machine = Machine(path, self, sandbox)
         add_remote(machine.host().store, "tiny", self.url, verify=False)
@@ -220,14 +238,7 @@ def layer(
     *arguments: str, status: int | None = 0, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs the real program; its output must be text, and no traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "layer", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    done = warm.run(arguments, {**os.environ, **(env or {})})
     assert "Traceback" not in done.stderr, done.stderr
     if status is not None:
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
@@ -245,7 +256,22 @@ def make_world(path: Path, *more: RpmSpec) -> Iterator[World]:
     (path / "tree.toml").write_text(TREEFILE.replace('"tiny-libc"', f'"tiny-libc"{names}'))
     composed = compose(path)
     with served(path / "served") as url:
-        yield World(path, url, composed)
+        yield World(path, url, composed, path / "first-machine")
+
+
+@contextmanager
+def copied_world(world: World, path: Path) -> Iterator[World]:
+    """Another world like one to which nothing was done yet, served, too."""
+    for name in ("packages", "repos", "served", "build", "tree.toml"):
+        _copy(world.path / name, path / name)
+    write_repo_file(path / "repos", "tiny", f"file://{path}/packages")
+    with served(path / "served") as url:
+        yield replace(world, path=path, url=url)
+
+
+def _copy(old: Path, new: Path) -> None:
+    """A copy that shares no file, as tests write into what is there."""
+    subprocess.run(["cp", "-a", "-T", str(old), str(new)], check=True)
 
 
 def _asked_for(spec: RpmSpec) -> str:
@@ -304,7 +330,8 @@ def served(
         _Quiet, directory=str(directory), asked=asked, faults={} if faults is None else faults
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # At its end it is noticed but every so many seconds that there is nothing more to serve.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -322,8 +349,13 @@ def ostree(*arguments: str) -> str:
 def remove(paths: Sequence[Path]) -> None:
     """Removes sysroots with their immutable deployments."""
     for path in paths:
-        deployments = [*path.glob("ostree/deploy/*/deploy/*.?")]
-        if deployments:
-            command = ["chattr", "-i", *deployments]
-            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+        remove_flags(path)
         subprocess.run(["rm", "-rf", str(path)], check=True)
+
+
+def remove_flags(sysroot: Path) -> None:
+    """Makes its deployments ones that can be removed."""
+    deployments = [*sysroot.glob("ostree/deploy/*/deploy/*.?")]
+    if deployments:
+        command = ["chattr", "-i", *deployments]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
