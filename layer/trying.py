@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import shlex
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from layer import bootplan
 from layer.errors import NotFound
+from layer.frozen import dataclass
 from layer.host import Host, require_root
 from layer.sandbox.process import attached
+from layer.scratch import scratch_directory
 
+_RUN = Path("/run")
 _LINKS = ("bin", "sbin", "lib", "lib64")
 
 
-def run(host: Host, words: Sequence[str]) -> int:
+class Home(enum.Enum):
+    """What a tried command sees of the homes; the values are words of the command line."""
+
+    REAL = "real"  # they themselves
+    COPY = "copy"  # what is in them; what is written is thrown away
+    EMPTY = "empty"  # nothing; what is written is thrown away
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory in which homes lie, or one home: where it is, and where the command sees it."""
+
+    source: Path
+    point: Path
+
+
+def run(
+    host: Host, words: Sequence[str], *, home: Home = Home.REAL, has_network: bool = True
+) -> int:
     """Runs `words` attached to our terminal; returns its exit status.
 
     It sees the pending deployment's /usr read-only, the machine's /etc with the
     new files under it and the new ld.so.cache over it. What it writes to /etc
     goes to memory. On a sysroot that has not booted, /var is the stateroot's,
-    read-only, and nothing else of this machine is seen.
+    read-only, and nothing else of this machine is seen. What is private is noted before.
     """
     require_root()
     pending = host.require_pending()
@@ -32,23 +54,41 @@ def run(host: Host, words: Sequence[str]) -> int:
     # What is staged gets an /etc of its own at shutdown.
     new = pending.path / ("usr/etc" if pending.is_staged else "etc")
     _require_command(words[0], pending.path, is_booted=is_booted)
-    view = _whole_machine() if is_booted else _deployment_alone(host)
-    with host.scratch() as point:
+    places = () if home is Home.REAL else _homes(host, is_booted=is_booted)
+    host.reporter.note(_privacy(pending.checksum, home, is_booted=is_booted, net=has_network))
+    # A running machine's sysroot is read-only where its lock is not held.
+    with scratch_directory(_RUN) if is_booted else host.scratch() as point:
         bwrap = [
             "bwrap",
-            *view,
-            "--ro-bind",
-            str(pending.path / "usr"),
-            "/usr",
+            *(_whole_machine() if is_booted else _deployment_alone(host)),
+            *("--ro-bind", str(pending.path / "usr"), "/usr"),
             *("--bind", str(point / "etc"), "/etc", "--die-with-parent"),
-            *("--chdir", str(Path.cwd()) if is_booted else "/"),
+            *_bound_homes(places, point),
+            *(() if has_network else ("--unshare-net",)),
+            *("--chdir", str(_directory(places, home, is_booted=is_booted))),
             "--",
             *words,
         ]
-        script = _script(point, etc, new, bwrap)
+        commands = [*_etc_view(point, etc, new), *_home_views(places, home)]
+        script = "\n".join([*commands, f"exec {shlex.join(bwrap)}"])
         return attached(
             ["unshare", "--mount", "--propagation", "slave", "--", "sh", "-euc", script]
         )
+
+
+def _privacy(commit: str, home: Home, *, is_booted: bool, net: bool) -> str:
+    """What the command has for itself, and what it shares, in a line."""
+    own = [f"/usr (of {commit[:12]}, read-only)", "/etc (what it writes is thrown away)"]
+    if not is_booted:
+        own += ["/tmp", "/run"]  # noqa: S108  # the command's own
+    if home is not Home.REAL:
+        seen = "empty" if home is Home.EMPTY else "as they are"
+        own += [f"homes ({seen}; what it writes is thrown away)"]
+    own += [] if net else ["no network"]
+    shared = "all else is this machine's, and changes there stay"
+    if not is_booted:
+        shared = f"of this machine it sees {'the network alone' if net else 'nothing'}"
+    return f"private: {', '.join(own)}; {shared}"
 
 
 def _require_command(word: str, tree: Path, *, is_booted: bool) -> None:
@@ -81,26 +121,75 @@ def _is_command(path: Path) -> bool:
     return stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and bool(mode & 0o111))
 
 
-def _script(point: Path, etc: Path, new: Path, bwrap: Sequence[str]) -> str:
-    """Mounts the view of /etc in a namespace of its own and becomes the command.
+def _etc_view(point: Path, etc: Path, new: Path) -> Iterator[str]:
+    """Commands that mount the view of /etc in a namespace of its own, in a directory of memory.
 
     Lower layers, uppermost first: the new ld.so.cache, /etc as it is, the new /etc.
     """
+    yield f"mount -t tmpfs -o mode=0755 layer {shlex.quote(str(point))}"
+    yield f"cd {shlex.quote(str(point))}"
+    yield "mkdir cache upper work etc"
+    yield f"ln -s {shlex.quote(str(etc))} present"
+    yield f"cp -a {shlex.quote(str(new / 'ld.so.cache'))} cache/ 2>/dev/null || :"
     lowers = ["cache", "present"]
-    commands = [
-        f"mount -t tmpfs -o mode=0755 layer {shlex.quote(str(point))}",
-        f"cd {shlex.quote(str(point))}",
-        "mkdir cache upper work etc",
-        f"ln -s {shlex.quote(str(etc))} present",
-        f"cp -a {shlex.quote(str(new / 'ld.so.cache'))} cache/ 2>/dev/null || :",
-    ]
     if new != etc:
-        commands.append(f"ln -s {shlex.quote(str(new))} new")
+        yield f"ln -s {shlex.quote(str(new))} new"
         lowers.append("new")
     options = f"lowerdir={':'.join(lowers)},upperdir=upper,workdir=work"
-    commands.append(f"mount -t overlay -o {options} layer etc")
-    commands.append(f"exec {shlex.join(bwrap)}")
-    return "\n".join(commands)
+    yield f"mount -t overlay -o {options} layer etc"
+
+
+def _homes(host: Host, *, is_booted: bool) -> tuple[_Place, ...]:
+    """Where homes are, none of them inside another."""
+    if not is_booted:
+        var = host.sysroot.var(host.stateroot)
+        found = [_Place(var / name, Path("/var", name)) for name in ("home", "roothome")]
+        return tuple(place for place in found if place.source.is_dir())
+    # /home is often a link, and ours may lie elsewhere.
+    named = [Path("/home"), Path("/root"), Path(os.environ.get("HOME", "/root"))]
+    tops: list[Path] = []
+    for path in (name.resolve() for name in named if name.is_absolute() and name.is_dir()):
+        if path != Path("/") and not any(path.is_relative_to(top) for top in tops):
+            tops.append(path)
+    return tuple(_Place(top, top) for top in tops)
+
+
+def _home_views(places: Sequence[_Place], home: Home) -> Iterator[str]:
+    """Commands that make what is seen of the homes, in the directory of memory."""
+    for number, place in enumerate(places):
+        source, name = shlex.quote(str(place.source)), f"home{number}"
+        if home is Home.COPY:
+            yield f"ln -s {source} {name}.below"
+            yield f"mkdir {name}.upper {name}.work {name}"
+            yield _alike(source, f"{name}.upper")
+            options = f"lowerdir={name}.below,upperdir={name}.upper,workdir={name}.work"
+            yield f"mount -t overlay -o {options} layer {name}"
+        else:
+            yield from (f"mkdir {name}", _alike(source, name))
+            for one in sorted(p for p in place.source.iterdir() if _is_home(p, place)):
+                inside = shlex.quote(f"{name}/{one.name}")
+                yield from (f"mkdir {inside}", _alike(shlex.quote(str(one)), inside))
+
+
+def _is_home(path: Path, place: _Place) -> bool:
+    return place.point.name == "home" and path.is_dir() and not path.is_symlink()
+
+
+def _alike(source: str, place: str) -> str:
+    return f"chown --reference={source} {place}; chmod --reference={source} {place}"
+
+
+def _directory(places: Sequence[_Place], home: Home, *, is_booted: bool) -> Path:
+    """Where the command starts: here, if it sees that."""
+    here = Path.cwd() if is_booted else Path("/")
+    if home is not Home.EMPTY:
+        return here
+    return next((p.point for p in places if here.is_relative_to(p.point)), here)
+
+
+def _bound_homes(places: Sequence[_Place], point: Path) -> Iterator[str]:
+    for number, place in enumerate(places):
+        yield from ("--bind", str(point / f"home{number}"), str(place.point))
 
 
 def _whole_machine() -> list[str]:

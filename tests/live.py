@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,17 @@ class Living:
         status: int | None = 0,
         repositories: bool = False,
         driver: str = "",
+        under: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Runs the real program; `driver` are lines of Python that run before it."""
+        """Runs the real program; `driver` are lines of Python that run before it.
+
+        `under` is a command that runs the one behind it.
+        """
         verb, *rest = arguments
         options = ["--repo-dir", f"{_HOST}{self._repos}"] if repositories else []
         program = "from layer.__main__ import main\nmain()"
         words = ["python3", "-c", f"{driver}\n{program}", verb, *options, *rest]
-        done = self._do(["own", *words], {})
+        done = self._do(["own", *under, *words], {})
         assert "Traceback" not in done.stderr, done.stderr
         if status is not None:
             assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"

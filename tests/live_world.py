@@ -10,7 +10,7 @@ from tests.cli import host_programs
 from tests.world import LIBRARY, tools_package
 
 _PROGRAMS = (
-    *("/usr/bin/cat", "/usr/bin/systemd-tmpfiles", "/usr/bin/glib-compile-schemas"),
+    *("/usr/bin/cat", "/usr/bin/ls", "/usr/bin/systemd-tmpfiles", "/usr/bin/glib-compile-schemas"),
     *("/usr/bin/update-mime-database", "/usr/bin/gtk-update-icon-cache"),
 )
 _SCHEMA = """\
@@ -27,6 +27,12 @@ CACHES = (
     "usr/share/mime/mime.cache",
     "usr/share/glib-2.0/schemas/gschemas.compiled",
 )
+CORE = {
+    "/usr/lib/systemd/systemd": "systemd, which runs all the time",
+    "/usr/lib/x86_64-linux-gnu/libnss_tiny.so.2": "the C library, which every program has loaded",
+    "/usr/lib/modules/5.0/kernel/x.ko": "the kernel, its modules or its initramfs",
+    "/usr/lib/firmware/x.bin": "firmware, which the kernel loads when it likes",
+}
 FOX_LIBRARY = "/usr/lib/x86_64-linux-gnu/libfox.so.1"
 
 
@@ -38,8 +44,16 @@ def base_of_live() -> tuple[RpmSpec, ...]:
         tiny_rpm("live-tools", *programs, arch="x86_64"),
         tiny_rpm("desk", *desktop("desk"), FileSpec(_index(), _THEME.encode()), arch="x86_64"),
         fox("1"),
+        core("1"),
         tiny_rpm("idle", FileSpec("/usr/share/idle", b"1\n"), arch="x86_64"),
     )
+
+
+def core(version: str) -> RpmSpec:
+    """What only a reboot may change, and a file beside it."""
+    paths = (*CORE, "/usr/share/core/data")
+    files = [FileSpec(path, f"{version}\n".encode(), mode=0o755) for path in paths]
+    return tiny_rpm("core", *files, version=version, arch="x86_64")
 
 
 def fox(version: str, *, library: str = "1", omni: str = "") -> RpmSpec:
