@@ -53,7 +53,8 @@ def recycling_of(host: Host) -> Recycling:
 
 def _settle_live(host: Host) -> None:
     """Has what is live fit what boots next, where anything is live."""
-    if not (host.sysroot.var(host.stateroot) / live_record.RECORD).exists():
+    record = host.sysroot.var(host.stateroot) / live_record.RECORD
+    if not (record.exists() or live_record.has_stale_checkouts(host.sysroot.path)):
         return
     from layer import living  # takes long to load
 

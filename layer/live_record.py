@@ -11,6 +11,9 @@ from layer.records import read_record, sync_directory, write_record
 RECORD = "lib/layer/live.json"
 BACKUPS = "lib/layer/live"  # a directory with what was in the place of replaced files
 REF = "layer/live"  # and the commit: what is live is in the store as long as it is
+CHECKOUTS = "ostree/layer-live"  # of the sysroot, where libostree leaves it alone
+# There while a checkout of this boot may be; what it is not there for is of an earlier one.
+_MARK = Path("/run/layer-live")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -55,6 +58,16 @@ def drop_backups(var: Path) -> None:
 def boot() -> str:
     """What tells this boot from others."""
     return _BOOT_ID.read_text().strip()
+
+
+def mark_checkouts() -> None:
+    """Says that programs may run from the checkouts, until the next boot."""
+    _MARK.touch()
+
+
+def has_stale_checkouts(sysroot: Path) -> bool:
+    """Whether there are checkouts, and all are of an earlier boot."""
+    return (sysroot / CHECKOUTS).exists() and not _MARK.exists()
 
 
 def refs(var: Path) -> frozenset[str]:

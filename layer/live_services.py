@@ -96,4 +96,5 @@ def live_now(host: Host) -> LiveNow | None:
         (s.commit for s in (journal.wanted, journal.before) if s and s.checkout == name), ""
     )
     old = tuple((one.process, one.paths) for one in with_old_files(scan()))
-    return LiveNow(commit, not journal.is_settled, old)
+    target = journal.wanted.commit if journal.wanted else journal.booted
+    return LiveNow(commit, "" if journal.is_settled else target, old)

@@ -13,14 +13,15 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from layer import mounts
+from layer import live_record, mounts
 from layer.errors import LayerError
 from layer.processes import identity, uppermost
 from layer.store.objects import OstreeStore
 
-FOLDER = "ostree/layer-live"  # of the sysroot, where libostree leaves it alone
+FOLDER = live_record.CHECKOUTS
 MACHINE = 1  # the process whose view is the machine's
 _USR = "/usr"
+_COVERED, _UNCOVER = "/usr is covered by another tool's mount", "unmount it, or reboot"
 
 
 def checkouts(sysroot: Path) -> tuple[str, ...]:
@@ -50,8 +51,11 @@ def hidden_checkouts() -> tuple[str, ...]:
     return tuple(name for mount in mounts.read_mounts(MACHINE) if (name := _checkout_of(mount)))
 
 
-def require_plain_usr(sysroot: Path) -> None:
-    """LayerError where /usr is covered by another tool's mount, or has mounts of others in it."""
+def require_plain_usr(sysroot: Path, booted: Path) -> None:
+    """LayerError where /usr is covered by another tool's mount, or has mounts of others in it.
+
+    `booted` is the deployment whose /usr is seen where nothing is live.
+    """
     present = mounts.read_mounts(MACHINE)
     inside = sorted({mount.point for mount in present if mount.point.startswith(f"{_USR}/")})
     if inside:
@@ -65,13 +69,15 @@ def require_plain_usr(sysroot: Path) -> None:
             "/usr is covered by an overlay, as `layer usroverlay` and systemd-sysext make it",
             "take it away (systemd-sysext unmerge), or reboot",
         )
-    if seen_checkout(sysroot) == "" and any(map(_checkout_of, present)):
-        raise LayerError("/usr is covered by another tool's mount", "unmount it, or reboot")
+    is_booted = identity(f"/proc/{MACHINE}/root{_USR}") == identity(booted / "usr")
+    if seen_checkout(sysroot) == "" and (any(map(_checkout_of, present)) or not is_booted):
+        raise LayerError(_COVERED, _UNCOVER)
 
 
 def check_out(store: OstreeStore, sysroot: Path, commit: str) -> str:
     """Makes a checkout of a commit; returns its name."""
     folder = sysroot / FOLDER
+    live_record.mark_checkouts()
     folder.mkdir(mode=0o755, exist_ok=True)
     there = checkouts(sysroot)
     number = next(n for n in range(len(there) + 1) if f"{commit}-{n}" not in there)
@@ -97,7 +103,12 @@ def show(sysroot: Path, name: str) -> float:
 
 
 def uncover(name: str = "") -> float:
-    """Takes away what covers a checkout, or without a name the boot's own /usr; its seconds."""
+    """Takes away what covers a checkout, or without a name the boot's own /usr; its seconds.
+
+    LayerError, and nothing done, where another tool's mount is over them.
+    """
+    if hidden_checkouts() and not _stack():
+        raise LayerError(_COVERED, _UNCOVER)
     above = []
     for hidden in _stack()[::-1]:
         if name and hidden == name:

@@ -59,7 +59,7 @@ def decide(host: Host) -> Decision:
     """
     booted = require_running(host)
     if is_root():
-        live_view.require_plain_usr(host.sysroot.path)
+        live_view.require_plain_usr(host.sysroot.path, booted.path)
     var = host.sysroot.var(host.stateroot)
     backups = var / live_record.BACKUPS
     journal = live_record.read(var)
@@ -128,7 +128,7 @@ def apply(host: Host, decision: Decision, *, allow_replacement: bool) -> Applied
 def reset(host: Host) -> tuple[float, tuple[str, ...]]:
     """Brings back what this boot began with; its seconds, and paths that were edited and stay."""
     require_root()
-    require_running(host)
+    live_view.require_plain_usr(host.sysroot.path, require_running(host).path)
     recover(host)
     var = host.sysroot.var(host.stateroot)
     journal = live_record.read(var)
@@ -148,6 +148,11 @@ def recover(host: Host) -> str:
     """
     var = host.sysroot.var(host.stateroot)
     journal = live_record.read(var)
+    sysroot = host.sysroot
+    if journal is None:  # what was begun had no record yet, or all was taken back
+        live_record.drop_backups(var)
+        if sysroot.is_booted and live_record.has_stale_checkouts(sysroot.path):
+            live_view.remove_checkouts(sysroot.path)
     if journal is None or (journal.is_settled and journal.boot == live_record.boot()):
         return ""
     if journal.boot != live_record.boot():
@@ -193,6 +198,15 @@ def tidy(host: Host) -> None:
     for path in stays:
         host.reporter.note(f"{path} was edited, and stays")
     live_record.write(var, replace(journal, wanted=staying))
+
+
+def require_nothing_live(host: Host) -> None:
+    """LayerError where something is, and would be covered."""
+    if host.sysroot.is_booted and live_view.seen_checkout(host.sysroot.path):
+        raise LayerError(
+            "another /usr than what was booted is live, and would be covered",
+            "layer apply-live --reset",
+        )
 
 
 def require_running(host: Host) -> Deployment:

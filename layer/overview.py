@@ -45,9 +45,9 @@ def _warnings(machine: MachineState) -> Iterator[str]:
     if machine.is_once:
         yield "Note: what is staged is tried for one boot; what runs now comes back after it."
     live = machine.live
-    if live is not None and live.is_interrupted:
+    if live is not None and live.target:
         yield (
-            "Warning: a change of what is live was interrupted\n"
+            f"Warning: a change of what is live, to {live.target}, was begun and is not finished\n"
             "  `layer apply-live` finishes or undoes it."
         )
     if live is not None and live.old:

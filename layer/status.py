@@ -88,12 +88,13 @@ class DeploymentState:
 class LiveNow:
     """What is seen in /usr in place of what was booted.
 
-    `commit` is "" where that is the booted one. `is_interrupted`: a change to or from it was.
-    `old` are processes that still run files which are others now, with these.
+    `commit` is "" where that is the booted one, and `target` what a change is leading to that
+    was begun and is not finished, "" where none is. `old` are processes that still run files
+    which are others now, with these.
     """
 
     commit: str
-    is_interrupted: bool = False
+    target: str = ""
     old: tuple[tuple[Process, tuple[str, ...]], ...] = ()
 
 
@@ -205,7 +206,7 @@ def _live(live: LiveNow | None) -> dict[str, str]:
     if live is None:
         return {}
     found = {"live-replaced": live.commit} if live.commit else {}
-    return {**found, "live-inprogress": live.commit} if live.is_interrupted else found
+    return {**found, "live-inprogress": live.target} if live.target else found
 
 
 def _entry(state: DeploymentState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import Living, ask, living
-from tests.live_world import CACHES, FOX_LIBRARY, base_of_live, fox, layers_of_live
+from tests.live_world import CACHES, CORE, FOX_LIBRARY, base_of_live, core, fox, layers_of_live
 from tests.world import Machine, World, make_world, remove
 
 ON_TOP = "from layer import mounts\nmounts.has_beneath = lambda: False"
@@ -419,3 +419,81 @@ def test_a_number_that_another_has_is_refused(running: Living) -> None:
     running.install("daemon")
     failed = running.layer("apply-live", status=1).stderr
     assert re.search(r"/user alpha \(it has number 4444 here, and \d+ there\)", failed)
+
+
+def test_a_newer_base_with_another_core_is_refused_with_the_list(
+    live_world: World, running: Living
+) -> None:
+    live_world.publish(core("2"))
+    live_world.compose()
+    running.layer("upgrade", "-y", repositories=True)
+    etc, before = tree(running.etc), running.mounts()
+    failed = running.layer("apply-live", "--allow-replacement", status=1).stderr
+    for path, what in CORE.items():
+        assert f"{path} (it is {what})" in failed, path
+    plan = json.loads(running.layer("apply-live", "-n", "--json").stdout)
+    classes = {change["path"]: change["class"] for change in plan["changes"]}
+    assert {classes[path] for path in (*CORE, "/usr/share/core/data")} == {"refused"}
+    assert plan["possible"] is False
+    assert (tree(running.etc), running.mounts()) == (etc, before)
+
+
+def test_who_is_not_root_sees_the_plan_and_changes_nothing(running: Living) -> None:
+    running.install("web")
+    user = "import os\nos.setgid(1000)\nos.setuid(1000)"
+    before = running.mounts()
+    for words in (["apply-live"], ["apply-live", "--reset"], ["apply-live", "--pin", "1"]):
+        failed = running.layer(*words, driver=user, status=1)
+        assert failed.stdout == ""
+        assert failed.stderr.startswith("error: ") and "root" in failed.stderr, failed.stderr
+    said = running.layer("apply-live", "-n", driver=user).stdout
+    assert "/usr/bin/web (nothing of the name is there)" in said
+    assert "Note: what other users run is seen by root alone" in said
+    assert running.mounts() == before
+
+
+@pytest.mark.parametrize("call", ["_MOUNT_SETATTR", "_MOVE_MOUNT"])
+def test_a_call_that_is_missing_later_undoes_all(running: Living, call: str) -> None:
+    etc, var, before = tree(running.etc), tree(running.var), running.mounts()
+    running.install("daemon")
+    driver = f"from layer import mounts\nmounts.{call} = 100_000"
+    failed = running.layer("apply-live", driver=driver, status=1).stderr
+    assert f"lacks the call {call[1:].lower()}; nothing is mounted\n" in failed
+    assert (tree(running.etc), tree(running.var), running.mounts()) == (etc, var, before)
+    assert not (running.var / "lib/layer/live.json").exists()
+
+
+def test_another_tools_mount_over_usr_is_left_alone(running: Living) -> None:
+    running.install("web")
+    script = "from layer import mounts\nwith mounts.in_namespace_of(1): {}"
+    bind, detach = (
+        script.format(call) for call in ("mounts.bind('/etc', '/usr')", "mounts.detach('/usr')")
+    )
+    assert running.python(bind).returncode == 0
+    covered = "error: /usr is covered by another tool's mount\n"
+    assert running.layer("apply-live", status=1).stderr.startswith(covered)
+    assert running.python(detach).returncode == 0
+    running.layer("apply-live")
+    assert running.python(bind).returncode == 0
+    mounts = Path(f"/proc/{running._pid}/mountinfo").read_text()
+    for words in (["apply-live"], ["apply-live", "--reset"]):
+        assert running.layer(*words, status=1).stderr.startswith(covered)
+    now = Path(f"/proc/{running._pid}/mountinfo").read_text()
+    assert now == mounts
+    assert running.python(detach).returncode == 0
+    assert running.sh("cat /usr/bin/web") == "web 1\n"
+    refused = running.layer("usroverlay", status=1).stderr
+    assert refused.startswith("error: another /usr than what was booted is live, and would be")
+    running.layer("apply-live", "--reset")
+
+
+def test_checkouts_go_with_the_next_boot(running: Living) -> None:
+    running.install("web")
+    running.layer("apply-live")
+    running.layer("apply-live", "--reset")
+    checkouts = running.machine.path / "ostree/layer-live"
+    running.layer("boot-complete")
+    assert len(list(checkouts.iterdir())) == 1  # somebody may run from it
+    running.boot()
+    running.layer("boot-complete")
+    assert not checkouts.exists()

@@ -14,8 +14,8 @@ def require_live(host: Host) -> None:
     """LayerError where nothing could be live, before anything is made."""
     from layer import live_view, living
 
-    living.require_running(host)
-    live_view.require_plain_usr(host.sysroot.path)
+    booted = living.require_running(host)
+    live_view.require_plain_usr(host.sysroot.path, booted.path)
 
 
 def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:

@@ -20,7 +20,10 @@ def command(host: Host, hotfix: bool) -> None:
 
     What is changed there is gone after a reboot.
     """
+    from layer import living
+
     with host.locked():
+        living.require_nothing_live(host)
         host.sysroot.unlock_booted(is_hotfix=hotfix)
     if hotfix:
         click.echo(
