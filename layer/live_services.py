@@ -50,7 +50,9 @@ def follow_up(host: Host, applied: Applied) -> Afterwards:
     triggers = host.triggers(applied.wanted.root)
     actions = {t.live_action for t in triggers if t.live_action != "none" and fires(t, diff)}
     told, failed = tell(actions)
-    units = {path: found[1] for path in diff.added if (found := _UNIT.fullmatch(path))}
+    # What layer itself adds is for boots.
+    added = [path for path in diff.added if not applied.found.owner(path).is_ours]
+    units = {path: found[1] for path in added if (found := _UNIT.fullmatch(path))}
     changed = {
         found[1] for path in (*diff.changed, *diff.removed) if (found := _UNIT.fullmatch(path))
     }
