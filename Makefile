@@ -1,4 +1,4 @@
-.PHONY: setup test test-import test-scriptlets test-triggers test-preview test-boot test-boot-more test-kill verify-full bench bench-import bench-audit bench-solve demo lint clean
+.PHONY: setup test test-import test-scriptlets test-triggers test-preview test-live test-boot test-boot-more test-kill verify-full bench bench-import bench-audit bench-solve demo lint clean
 
 PYTHON := .venv/bin/python
 
@@ -31,9 +31,13 @@ test-preview: setup
 verify-full: setup
 	@$(PYTHON) -m tests.bench.verify_full $(TRIGGERS)
 
-# Four boots of a virtual machine with layer in its base; consoles in build/test-boot
+# Six boots of a virtual machine with layer in its base; consoles in build/test-boot
 test-boot: setup
-	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py $(PYTEST)
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py tests/test_boot_live.py $(PYTEST)
+
+# Live changes in private mount namespaces: readers over 200 swaps, killed at each step; 15 minutes
+test-live: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_live*.py $(PYTEST)
 
 # Six boots more: updates by the timer, a failed finalization, a trial, the machine's own initrd, /home
 test-boot-more: setup

@@ -6,6 +6,7 @@ What is asserted is what the guest wrote there; that stays in build/test-boot.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -30,9 +31,9 @@ class Step:
     result: BootResult
     said: Mapping[str, str]
 
-    def deployment(self, index: int) -> dict[str, object]:
-        """What `layer status --json` said of a deployment."""
-        found: dict[str, object] = json.loads(self.said[f"json.{index}"])
+    def deployment(self, index: int, view: str = "") -> dict[str, object]:
+        """What `layer status --json` said of a deployment, at the moment that `view` names."""
+        found: dict[str, object] = json.loads(self.said[f"json{view and '-'}{view}.{index}"])
         return found
 
     def seconds(self) -> Mapping[str, float]:
@@ -46,33 +47,42 @@ class Step:
 
 
 def live(
-    names: Sequence[str], scratch: Path, arguments: Mapping[str, str] | None = None
+    names: Sequence[str],
+    scratch: Path,
+    arguments: Mapping[str, str] | None = None,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    timeout: float = TIMEOUT,
 ) -> Mapping[str, Step]:
     """A boot for each step, one after the other, on one disk.
 
-    `arguments` says what else the kernel is told at a step's boot.
+    `arguments` says what else the kernel is told at a step's boot; `files` lie beside the steps.
     """
     begun = time.monotonic()
     WORK.mkdir(parents=True, exist_ok=True)
     disks = ensure_disks(WORK)
     print(f"\ndisks: {time.monotonic() - begun:.0f} s", flush=True)
-    make_image(HERE / "steps", scratch / "steps.img", spare=32 << 20)
+    steps_folder = shutil.copytree(HERE / "steps", scratch / "steps")
+    for name, content in (files or {}).items():
+        (steps_folder / name).write_bytes(content)
+    make_image(steps_folder, scratch / "steps.img", spare=32 << 20)
     system = scratch / "system.img"
     subprocess.run(["cp", "--sparse=always", disks.system, system], check=True)
     begun = time.monotonic()
     steps = {}
     for name in names:
         told = f"guest-step={name} {(arguments or {}).get(name, '')}".rstrip()
-        steps[name] = _boot(name, told, system, (disks.served, scratch / "steps.img"))
+        others = (disks.served, scratch / "steps.img")
+        steps[name] = _boot(name, told, system, others, timeout)
     print(f"all boots: {time.monotonic() - begun:.0f} s", flush=True)
     system.unlink()
     return steps
 
 
-def _boot(name: str, told: str, system: Path, disks: tuple[Path, ...]) -> Step:
+def _boot(name: str, told: str, system: Path, disks: tuple[Path, ...], timeout: float) -> Step:
     log = WORK / f"serial-{name}.log"
     arguments = [told, _NO_NETWORK]
-    result = boot_image(system, timeout=TIMEOUT, arguments=arguments, disks=disks, log=log)
+    result = boot_image(system, timeout=timeout, arguments=arguments, disks=disks, log=log)
     lines = [line.partition("=") for line in result.values("test")]
     step = Step(result, {key: value for key, _, value in lines})
     spent = ", ".join(f"{what} {seconds}" for what, seconds in step.seconds().items())

@@ -5,7 +5,7 @@ import sys
 
 KEYS = (
     *("booted", "staged", "pinned", "unlocked", "version", "requested-packages", "packages"),
-    *("osname", "checksum", "initramfs-etc"),
+    *("osname", "checksum", "initramfs-etc", "live-replaced", "live-inprogress"),
 )
 machine = json.load(sys.stdin)
 print(f"lost={json.dumps(machine['finalization-failed'])}")
