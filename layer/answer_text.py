@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from layer.answers import Match, Place, Provider, Quality, Sighting, Standing
 from layer.groups import KINDS, Catalogue, Environment, Group
 from layer.reasons import Need, Reason
-from layer.render import size, table
-from layer.words import count, instant, printable, shown
+from layer.tables import table
+from layer.words import count, instant, printable, shown, size
 
 _FEW = 10  # packages that need one of the base
 _PLACES = {
@@ -19,14 +19,14 @@ _PLACES = {
 }
 
 
-def matches(found: Sequence[Match]) -> str:
+def matches(found: Sequence[Match], width: int | None = None) -> str:
     """The packages in groups by how well they fit, with where they are."""
     parts = []
     for quality in Quality:
         chosen = [match.sighting for match in found if match.quality is quality]
         if chosen:
             rows = [(*_name(each), printable(each.summary)) for each in chosen]
-            parts.append("\n".join([f"By {quality.value}:", *table(rows)]))
+            parts.append("\n".join([f"By {quality.value}:", *table(rows, width=width)]))
     return "\n\n".join(parts)
 
 
@@ -53,14 +53,14 @@ def reasons(found: Sequence[Reason], *, is_whole: bool = False) -> str:
     return "\n\n".join("\n".join(_reason(one, is_whole=is_whole)) for one in found)
 
 
-def group_list(catalogue: Catalogue, *, with_hidden: bool) -> str:
+def group_list(catalogue: Catalogue, *, with_hidden: bool, width: int | None = None) -> str:
     """Environments and groups, by id with their names."""
     parts = []
     shown_groups = [g for g in catalogue.groups if with_hidden or not g.is_hidden]
     for title, several in (("Environments:", catalogue.environments), ("Groups:", shown_groups)):
         if several:
             rows = [(one.id, shown(one.name)) for one in several]
-            parts.append("\n".join([title, *table(rows)]))
+            parts.append("\n".join([title, *table(rows, width=width)]))
     return "\n\n".join(parts)
 
 

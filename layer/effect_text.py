@@ -17,14 +17,14 @@ _PRESETS = {
 }
 
 
-def plan(effects: Effects) -> list[list[str]]:
-    """The parts of the plan about them, each a heading with lines."""
+def plan(effects: Effects, *, is_whole: bool = False) -> list[list[str]]:
+    """The parts of the plan about them, each a heading with lines; `is_whole` names all paths."""
     return [
         _privileged(effects.privileged),
         _accounts(effects),
         _units(effects.units),
         *(
-            _paths(place, found)
+            _paths(place, found, is_whole=is_whole)
             for place, found in (
                 ("/etc", effects.etc),
                 ("/opt", effects.opt),
@@ -65,8 +65,8 @@ def _units(units: Sequence[NewUnit]) -> list[str]:
     return ["New units:", *lines] if lines else []
 
 
-def _paths(place: str, paths: Sequence[PlacedPath]) -> list[str]:
+def _paths(place: str, paths: Sequence[PlacedPath], *, is_whole: bool) -> list[str]:
     lines = [f"  {shown(path.path)} ({path.package})" for path in paths]
-    if len(lines) > _MOST_PATHS:
+    if len(lines) > _MOST_PATHS and not is_whole:
         lines[_MOST_PATHS - 1 :] = [f"  and {count(len(lines) - _MOST_PATHS + 1, 'more path')}"]
     return [f"In {place}:", *lines] if lines else []

@@ -6,6 +6,7 @@ The keys are rpm-ostree's own: `[rpmostree] regenerate-initramfs` and `initramfs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from layer.errors import InvalidInput
 from layer.lock import TreeOptions
@@ -79,6 +80,14 @@ def tracked_lines(before: Sequence[str], after: Sequence[str]) -> list[str]:
         if paths:
             lines.append(f"{what}, for the initramfs: {', '.join(sorted(paths))}.")
     return lines
+
+
+def as_json(options: TreeOptions) -> dict[str, Any]:
+    """The same as `described`, for programs."""
+    return {
+        "regenerate": options.regenerate_initramfs,
+        "arguments": list(options.initramfs_arguments),
+    }
 
 
 def described(options: TreeOptions) -> Sequence[str]:

@@ -157,11 +157,12 @@ def _find(host: Host, source: BaseSource, word: str | None) -> str:
 def _pull(host: Host, source: BaseSource, word: str | None) -> str:
     store, remote, ref = host.store, source.remote, source.ref
     host.reporter.step(f"Pulling {source}")
-    if word is None:
-        return pull(store, remote, ref, host.reporter)
-    newest = pull_history(store, remote, ref, host.reporter)
-    found = _in_history(host, source, [newest], word)
-    return pull(store, remote, ref, host.reporter, commit=found)
+    with host.reporter.downloading():
+        if word is None:
+            return pull(store, remote, ref, host.reporter)
+        newest = pull_history(store, remote, ref, host.reporter)
+        found = _in_history(host, source, [newest], word)
+        return pull(store, remote, ref, host.reporter, commit=found)
 
 
 def _local(host: Host, source: BaseSource) -> str:

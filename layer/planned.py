@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from layer.audit.verdict import Audit, Verdict
-from layer.change import Change
+from layer.change import Change, EtcEdit
 from layer.effects import Effects
 from layer.grouped import groups_among
-from layer.model import Commit, Nevra, Selection
+from layer.model import BootPlan, Commit, Nevra, Selection
 from layer.origin import Origin
 
 SCHEMA = 1
@@ -55,6 +56,18 @@ def as_json(item: Change) -> dict[str, Any]:
             for left in item.leftovers
         ],
         "new-keys": [key.fingerprint for key in item.keys],
+    }
+
+
+def order_as_json(plan: BootPlan, edits: Sequence[EtcEdit], *, keep_etc: bool) -> dict[str, Any]:
+    """What will boot in which order, and what becomes of the changes of /etc."""
+    return {
+        "boot-order": [
+            {"stateroot": each.stateroot, "checksum": each.checksum} for each in plan.deployments
+        ],
+        "dropped": plan.dropped.checksum if plan.dropped else None,
+        "etc": [{"kind": edit.kind, "path": edit.path} for edit in edits],
+        "keeps-etc": keep_etc,
     }
 
 

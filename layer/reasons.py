@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import networkx
 
@@ -87,6 +88,33 @@ def as_dot(reasons: Sequence[Reason]) -> str:
         lines |= {_edge(need) for need in chain.links}
     lines |= {_edge(need) for one in reasons for need in one.needed_by}
     return "\n".join(["digraph why {", "  rankdir=LR;", *sorted(lines), "}"])
+
+
+def as_json(item: Reason) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "package": str(item.nevra),
+        "is-layered": item.is_layered,
+        "chains": [
+            {
+                "request": chain.request.label,
+                "package": str(chain.first),
+                "needs": [_need_as_json(need) for need in chain.links],
+            }
+            for chain in item.chains
+        ],
+        "needed-by": [_need_as_json(need) for need in item.needed_by],
+    }
+
+
+def _need_as_json(need: Need) -> dict[str, Any]:
+    return {
+        "by": str(need.by),
+        "of": str(need.of),
+        "is-weak": need.is_weak,
+        "kind": need.kind,
+        "dependency": need.dependency,
+    }
 
 
 def _best(needs: Iterable[Need]) -> dict[tuple[Nevra, Nevra], Need]:

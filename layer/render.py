@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from layer import consent, effect_text, initramfs, override_text
 from layer.audit.verdict import Audit, Verdict
@@ -11,20 +11,22 @@ from layer.lock import DEFAULTS
 from layer.model import BootPlan, Request, RequestKind, Selection
 from layer.owners import OwnedPath
 from layer.packages import ListedPackage, PackageChange, PackageDiff
-from layer.words import count, printable, shown
+from layer.tables import folded, table
+from layer.words import count, printable, shown, size
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _LOCKED = "needed by others of the lock"
 _SHOWN = 12  # hex digits of a checksum that a person is shown
 
 
-def change(item: Change, *, is_whole: bool = False) -> str:
+def change(item: Change, *, is_whole: bool = False, width: int | None = None) -> str:
     """The plan: all that will happen, and what will not although a package wants it.
 
-    `is_whole` names every package of the base that changes, in place of their number.
+    `is_whole` names every package of the base that changes, and every path, in place of their
+    number. Lines have `width` columns at most where that can be, None is any number.
     """
     if item.told is not None:
-        return "\n\n".join(["\n".join(_built(item)), item.told.text]).strip()
+        built = "\n".join(_built(item))
+        return folded(f"{built}\n\n{item.told.text}".strip(), width)
     parts = [
         _base(item),
         _built(item),
@@ -33,15 +35,15 @@ def change(item: Change, *, is_whole: bool = False) -> str:
         _documentation(item),
         _initramfs(item),
         _requests(item),
-        _packages(item),
+        _packages(item, width),
         _removed(item),
-        _moved(item),
+        _moved(item, width),
         *override_text.plan(item),
     ]
     parts += [_groups(item), _inactive(item), _left_out(item)]
-    parts += [_sizes(item), _triggers(item), *effect_text.plan(item.effects)]
+    parts += [_sizes(item), _triggers(item), *effect_text.plan(item.effects, is_whole=is_whole)]
     parts += [_scriptlets(item), _leftovers(item), _keys(item)]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    return folded("\n\n".join("\n".join(part) for part in parts if part), width)
 
 
 def boot_plan(plan: BootPlan) -> str:
@@ -96,28 +98,6 @@ def owners(paths: Sequence[OwnedPath]) -> str:
         nobody = "no package" if item.is_directory else "no owner on record"
         lines.append(f"{shown(item.path)}: {', '.join(map(str, item.owners)) or nobody}")
     return "\n".join(lines)
-
-
-def size(number: int) -> str:
-    """A number of bytes in powers of 1,000, such as `1.3 MB`."""
-    value = float(number)
-    for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
-            return f"{number} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError("the last unit takes all")
-
-
-def table(rows: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Rows as columns of equal width."""
-    rows = list(rows)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        (
-            indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _base(item: Change) -> list[str]:
@@ -206,7 +186,7 @@ def _requests(item: Change) -> list[str]:
     ]
 
 
-def _packages(item: Change) -> list[str]:
+def _packages(item: Change, width: int | None) -> list[str]:
     added = set(item.added) - {new for _, new in item.resolution.replaced}
     chosen = [s for s in item.resolution.selections if s.package.nevra in added]
     if not chosen:
@@ -225,7 +205,7 @@ def _packages(item: Change) -> list[str]:
                 _why(selection),
             )
         )
-    return [f"Installing {count(len(chosen), 'package')}:", *table(rows)]
+    return [f"Installing {count(len(chosen), 'package')}:", *table(rows, width=width)]
 
 
 def _why(selection: Selection) -> str:
@@ -246,10 +226,12 @@ def _removed(item: Change) -> list[str]:
     return [f"Removing {count(len(lines), 'package')}:", *lines] if lines else []
 
 
-def _moved(item: Change) -> list[str]:
+def _moved(item: Change, width: int | None) -> list[str]:
     replacing = {new for _, new in item.resolution.replaced}
     rows = [(o.name, o.evr, "->", n.evr) for o, n in item.moved if n not in replacing]
-    return [f"Changing {count(len(rows), 'package')}:", *table(rows)] if rows else []
+    if not rows:
+        return []
+    return [f"Changing {count(len(rows), 'package')}:", *table(rows, width=width)]
 
 
 def _groups(item: Change) -> list[str]:

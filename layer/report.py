@@ -11,6 +11,14 @@ class Reporter:
     def step(self, text: str) -> None:
         """A new phase of the work begins, in words for a person."""
 
+    def part(self, text: str, phase: str) -> None:  # noqa: ARG002
+        """One of the parts of a phase begins, of which nobody knows how many there are."""
+        self.step(text)
+
+    def working(self) -> AbstractContextManager[None]:
+        """What is inside makes a change, step by step, from the first download to what boots."""
+        return nullcontext()
+
     def downloading(self) -> AbstractContextManager[None]:
         """What is inside transfers files, each of which tells its `progress`."""
         return nullcontext()

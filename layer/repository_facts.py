@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from layer.frozen import dataclass
-from layer.render import size, table
 from layer.repository import NEVER, Repository, SigningKey
-from layer.words import count, instant, shown, without_passwords
+from layer.tables import table
+from layer.words import count, instant, shown, size, without_passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class RepositoryFacts:
     known_keys: tuple[SigningKey, ...] = ()
 
 
-def repository_list(found: Sequence[RepositoryFacts]) -> str:
+def repository_list(found: Sequence[RepositoryFacts], width: int | None = None) -> str:
     """A line each."""
     rows = [
         (
@@ -43,7 +43,7 @@ def repository_list(found: Sequence[RepositoryFacts]) -> str:
         )
         for facts in found
     ]
-    return "\n".join(table(rows, indent="")) if rows else ""
+    return "\n".join(table(rows, indent="", width=width)) if rows else ""
 
 
 def repository_descriptions(found: Sequence[RepositoryFacts]) -> str:

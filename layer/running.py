@@ -45,6 +45,7 @@ _BY_SIGNAL = 128  # what a shell and bubblewrap add to a signal's number
 _SLEEPLESS = {
     "fonts": "fc-cache sleeps 2 s at its end, so that later changes have later mtimes; ours are 0",
 }
+_PHASE = "Running triggers"
 _LINES = 20  # of a failed trigger's output that are shown
 
 
@@ -129,6 +130,11 @@ class Task:
         return TriggerRun(self.trigger.name, self.key, status, self.job.values, was_cached)
 
     @property
+    def title(self) -> str:
+        """The trigger, and what it runs for."""
+        return " ".join((self.trigger.name, *self.job.values[:3]))
+
+    @property
     def left_to_boot(self) -> tuple[LeftToBoot, ...]:
         """What of it is to run at boot."""
         if self.trigger.phase != "boot" or self.program is None:
@@ -202,9 +208,9 @@ def _carry_out(
     commit = store.find_commit(task.ref)
     if commit is not None:
         spans.tally("triggers not executed, as their output is known")
-        reporter.step(f"Trigger {' '.join((trigger.name, *task.job.values[:3]))}: as before")
+        reporter.part(f"Trigger {task.title}: as before", _PHASE)
         return task.outcome("done", was_cached=True), _read_kept(store, commit)
-    reporter.step(f"Running trigger {' '.join((trigger.name, *task.job.values[:3]))}")
+    reporter.part(f"Running trigger {task.title}", _PHASE)
     spans.tally("triggers executed")
     effect = bench.run(task, tree, reporter)
     if effect is None:

@@ -12,9 +12,9 @@ from layer.errors import LayerError, StoreError
 from layer.kernels import MODULES, initramfs_path, kernel_path, kernels_of
 from layer.layout import Placement
 from layer.model import Deployment, Package, Tree
-from layer.render import size
 from layer.store.contract import ObjectStore
 from layer.store.trees import files_of, lookup
+from layer.words import size
 
 _CHUNK = 1 << 20
 _LINES = 4  # blocks for the directories of a deployment's files and of the boot entries

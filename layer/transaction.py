@@ -24,6 +24,7 @@ from layer.model import (
 from layer.origin import format_origin
 from layer.preparation import previous_ids
 from layer.recording import record_change
+from layer.report import Reporter
 from layer.rpmfile.header import read_header
 from layer.signing import trust
 from layer.store.remote import set_remote_ref
@@ -161,7 +162,7 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
     host.reporter.step(f"Importing {count(len(files), 'package')}")
     try:
         with host.store.transaction():
-            import_packages(host.store, _as_planned(change, files))
+            import_packages(host.store, _as_planned(change, files, host.reporter))
         remember_sources(host.store, change.to_fetch)
     except PackageRefused as error:
         # What is refused is refused for good; the others need not be fetched again.
@@ -173,11 +174,13 @@ def _import(host: Host, change: Change) -> tuple[Path, ...]:
 
 
 def _as_planned(
-    change: Change, files: Mapping[Package, Path]
+    change: Change, files: Mapping[Package, Path], reporter: Reporter
 ) -> Iterator[tuple[Path, PackageHeader, str]]:
     """What `import_packages` takes; PackageRefused for a header that the plan did not show."""
     planned = {h.nevra: h for h in change.headers}
-    for package, path in sorted(files.items(), key=lambda item: item[0].nevra):
+    ordered = sorted(files.items(), key=lambda item: item[0].nevra)
+    for number, (package, path) in enumerate(ordered, 1):
+        reporter.progress(str(package.nevra), number, len(ordered), "packages")
         header = read_header(path)
         if header.blob != planned[package.nevra].blob:
             raise PackageRefused(

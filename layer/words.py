@@ -11,6 +11,7 @@ NO_UPGRADE = "No upgrade available."
 _LONGEST_SHOWN = 400  # characters
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that JSON may hold, and no path
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def count(number: int, noun: str) -> str:
@@ -26,6 +27,24 @@ def is_number(text: str) -> bool:
 def joined(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
+
+
+def size(number: int) -> str:
+    """A number of bytes in powers of 1,000, such as `1.3 MB`."""
+    value = float(number)
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            return f"{number} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("the last unit takes all")
+
+
+def lasted(seconds: float) -> str:
+    """A length of time as people say it: `0.4 s`, `12 s`, `2 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def instant(seconds: int) -> str:

@@ -143,7 +143,7 @@ def test_a_no_at_the_terminal_changes_nothing(machine_kept: Machine, answer: byt
         running.wait_for(ASK)
         os.write(running.source, answer)
         assert running.end() == 1
-    assert running.shown.splitlines()[-1] == "error: the answer is no; nothing has changed"
+    assert running.shown.splitlines()[-2] == "error: the answer is no; nothing has changed"
 
 
 @pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from layer.render import size
+from layer.words import size
 from testdata.distro.tiny import FileSpec, tiny_rpm
 from tests.cli import REBOOT, do, fails, first, origin_of
 from tests.snapshot import unchanged

@@ -168,8 +168,7 @@ def test_downloads_are_drawn_on_a_terminal_alone(
     assert status == 0
     assert "\x1b" not in answer and "Installing 1 package:" in answer
     assert "big-1-1.x86_64" in shown and "of 1 files" in shown and "MB" in shown
-    # Each display is gone before the next line, and gives the cursor back.
-    assert "\x1b[?25l" not in shown.partition("Importing 1 package...")[2]
+    # Each display gives the cursor back.
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0
 
 

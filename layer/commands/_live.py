@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from layer.commands._speech import tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -25,18 +25,18 @@ def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:
 
     recovered = living.recover(host)
     if recovered:
-        click.echo(f"{recovered[0].upper()}{recovered[1:]}.")
+        tell(f"{recovered[0].upper()}{recovered[1:]}.")
     decision = living.decide(host)
     if decision.plan.is_empty:
-        click.echo("Nothing is pending that is not live.")
+        tell("Nothing is pending that is not live.")
         return
-    click.echo(as_text(decision.plan))
+    tell(as_text(decision.plan))
     applied = living.apply(host, decision, allow_replacement=allow_replacement)
     after = live_services.follow_up(host, applied)
     for failure in after.failed:
         host.reporter.note(failure)
-    click.echo(f"\nLive now; /usr changed in {1000 * applied.seconds:.1f} ms.")
+    tell(f"\nLive now; /usr changed in {1000 * applied.seconds:.1f} ms.")
     if after.new_units:
-        click.echo(f"New units, not started: systemctl start {' '.join(after.new_units)}")
+        tell(f"New units, not started: systemctl start {' '.join(after.new_units)}")
     if after.to_restart:
-        click.echo(f"These run what was: systemctl restart {' '.join(after.to_restart)}")
+        tell(f"These run what was: systemctl restart {' '.join(after.to_restart)}")

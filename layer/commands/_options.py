@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layer.commands import _rpm_ostree
+from layer.commands._speech import answer, answer_json, columns, manner, say, tell
 from layer.commands._voice import voice
 from layer.errors import LayerError
 from layer.words import REBOOT
@@ -188,7 +188,7 @@ def rebooting(host: Host) -> Iterator[None]:
     """
     _require_shutdown(host)
     yield
-    click.echo(REBOOT)
+    tell(REBOOT)
     if _is_wanted(_REBOOT):
         from layer.sandbox.machine import reboot
 
@@ -265,17 +265,31 @@ def carry_out(
     with host.locked(), ExitStack() as stack:
         plan = decide()
         if plan.is_empty:
-            click.echo(unchanged)
+            tell(unchanged)
             return UNCHANGED if unchanged_exit_77 else 0
         if output is not None:
             _build(host, plan, output)
             return 0
         if not (_is_wanted(_DOWNLOAD_ONLY) or _is_wanted(_APPLY_LIVE)):
             stack.enter_context(rebooting(host))
-        click.echo(render.change(plan))
+        is_whole = is_whole or manner().is_verbose
+        show_plan(render.change(plan, is_whole=is_whole, width=columns()), assumeyes=assumeyes)
         confirm(assumeyes=assumeyes)
         _make(host, plan, purge=purge)
     return 0
+
+
+def show_plan(text: str, *, assumeyes: bool) -> None:
+    """What is about to be agreed to; with --quiet only where somebody is asked."""
+    if assumeyes:
+        tell(text)
+    else:
+        say(text)
+
+
+def wants_json() -> bool:
+    """Whether --json was said to a verb of `change_options`, which may have something to show."""
+    return _is_wanted(_AS_JSON)
 
 
 def _make(host: Host, plan: Change, *, purge: bool) -> None:
@@ -284,15 +298,17 @@ def _make(host: Host, plan: Change, *, purge: bool) -> None:
     from layer.commands._live import carry_out_live
 
     if _is_wanted(_DOWNLOAD_ONLY):
-        transaction.download(host, plan)
-        click.echo("Downloaded. With --cache-only the same needs no network.")
+        with host.reporter.working():
+            transaction.download(host, plan)
+        tell("Downloaded. With --cache-only the same needs no network.")
         return
-    transaction.apply(host, plan)
+    with host.reporter.working():
+        transaction.apply(host, plan)
     if purge:
         for path in leftovers.purge(plan.leftovers):
-            click.echo(f"Removed {path}")
+            tell(f"Removed {path}")
     if _is_wanted(_APPLY_LIVE):
-        click.echo(REBOOT)
+        tell(REBOOT)
         carry_out_live(host)
 
 
@@ -315,9 +331,10 @@ def _show(plan: Change, unchanged: str, *, is_whole: bool) -> None:
     from layer import planned, render
 
     if _is_wanted(_AS_JSON):
-        click.echo(json.dumps(planned.as_json(plan), indent=2, sort_keys=True))
+        answer_json(planned.as_json(plan))
     else:
-        click.echo(unchanged or render.change(plan, is_whole=is_whole))
+        is_whole = is_whole or manner().is_verbose
+        answer(unchanged or render.change(plan, is_whole=is_whole, width=columns()))
 
 
 def _build(host: Host, plan: Change, output: Path) -> None:
@@ -326,10 +343,13 @@ def _build(host: Host, plan: Change, output: Path) -> None:
     from layer.outputs import DASH
 
     is_piped = output == DASH  # then the plan alone goes there
-    click.echo(render.change(plan), err=is_piped)
-    built = planning.write_plan(host, plan, output)
+    if not manner().is_quiet:
+        say(render.change(plan), err=is_piped)
+    with host.reporter.working():
+        built = planning.write_plan(host, plan, output)
     deployed_by = f"layer apply {'FILE' if is_piped else output}"
-    click.echo(f"\nCommit: {built.commit}\nIt is deployed by: {deployed_by}", err=is_piped)
+    if not manner().is_quiet:
+        say(f"\nCommit: {built.commit}\nIt is deployed by: {deployed_by}", err=is_piped)
 
 
 def confirm(*, assumeyes: bool) -> None:
@@ -341,10 +361,11 @@ def confirm(*, assumeyes: bool) -> None:
     try:
         is_yes = click.confirm("Is this all right?", default=False)
     except click.Abort:
-        click.echo()  # the question's line is not at its end
+        say("")  # the question's line is not at its end
         raise
     if not is_yes:
-        raise LayerError("the answer is no; nothing has changed")
+        hint = "-y says yes beforehand, --dry-run shows the plan alone"
+        raise LayerError("the answer is no; nothing has changed", hint)
 
 
 def download_only() -> None:

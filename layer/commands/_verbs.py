@@ -13,6 +13,8 @@ import click
 
 from layer import commands
 from layer.commands import _rpm_ostree
+from layer.commands._manner import add_manners, set_manner
+from layer.commands._speech import say
 from layer.commands._voice import JsonLines, Speaking
 
 # Verbs of rare days, which the overview names without a word, so that it fits a screen.
@@ -48,6 +50,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        add_manners(command)
         return command
 
     def resolve_command(
@@ -96,7 +99,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
         return
     from layer.commands import _version
 
-    click.echo(_version.described(_rpm_ostree.is_caller()))
+    say(_version.described(_rpm_ostree.is_caller()))
     context.exit()
 
 
@@ -112,16 +115,27 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
     callback=_show_version,
     help="Show the version, and those of libsolv, rpm and libostree.",
 )
+@click.option("-q", "--quiet", "is_quiet", is_flag=True, hidden=True)
+@click.option("-v", "--verbose", "is_verbose", is_flag=True, hidden=True)
+@click.option("--no-pager", "is_unpaged", is_flag=True, hidden=True)
 @click.option(
     "--json-progress", is_flag=True, help="Tell progress on stderr, a JSON object a line."
 )
-@click.option("--profile", is_flag=True, hidden=True)  # both on the page: a screen is full
+@click.option("--profile", is_flag=True, hidden=True)  # all on the page: a screen is full
 @click.option("--profile-json", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 @click.pass_context
 def cli(
-    context: click.Context, json_progress: bool, profile: bool, profile_json: Path | None
+    context: click.Context,
+    is_quiet: bool,
+    is_verbose: bool,
+    is_unpaged: bool,
+    json_progress: bool,
+    profile: bool,
+    profile_json: Path | None,
 ) -> None:
-    """Packages layered over a system's read-only base. Each verb has a page: man layer-VERB."""
+    """Packages over a read-only base. Each verb has a page, man layer-VERB, and takes -q and -v."""
+    if is_quiet or is_verbose or is_unpaged:
+        set_manner(is_quiet=is_quiet, is_verbose=is_verbose, is_unpaged=is_unpaged)
     if json_progress and isinstance(context.obj, Speaking):
         _tell_in_json(context.obj)
     if (profile or profile_json) and isinstance(context.obj, Speaking):
@@ -134,7 +148,7 @@ def run(words: list[str], speaking: Speaking) -> object:
     if Path(sys.argv[0]).name == _rpm_ostree.NAME:
         name, words = _rpm_ostree.NAME, _rpm_ostree.translate(words)
     if words[:1] and words[0] in _rpm_ostree.DONE_ALREADY and name == _rpm_ostree.NAME:
-        click.echo(_rpm_ostree.DONE_ALREADY[words[0]])
+        say(_rpm_ostree.DONE_ALREADY[words[0]])
         return 0
     if "--json-progress" in takewhile(lambda word: word.startswith("-"), words):
         _tell_in_json(speaking)  # already: what click cannot parse is told so, too

@@ -1,4 +1,4 @@
-"""How a run speaks on stderr: to a person, with one display of downloads, or to a program."""
+"""How a run speaks on stderr: to a person, with one display of all steps, or to a program."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layer import spans
+from layer.commands._speech import Manner, is_drawn_on, say, shown_on
 from layer.errors import LayerError, Unsolvable
 from layer.report import Reporter
+from layer.words import lasted, size
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from layer.commands._display import Display
 
 SCHEMA = 1
-_PAUSE = 0.1  # seconds between two lines, or two drawings, on one thing
+_PAUSE = 0.1  # seconds between two lines on one thing
 
 
 class Voice(Reporter):
@@ -34,42 +36,61 @@ class Voice(Reporter):
 
 
 class Narrator(Voice):
-    """Tells a person; on a terminal, downloads are drawn while they last."""
+    """Tells a person; on a terminal what is under way is drawn while it lasts."""
 
-    def __init__(self) -> None:
-        self._bars: _Bars | None = None
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._display: Display | None = None
+        self._began: float | None = None
+        self._through: set[str] = set()
 
     def step(self, text: str) -> None:
         """One line a phase."""
-        click.echo(f"{text}...", err=True)
+        if self._display is not None:
+            self._display.step(text)
+        elif not self._manner.is_quiet:
+            self._tell_time()
+            say(f"{text}...", err=True)
+
+    def part(self, text: str, phase: str) -> None:
+        """One line, or what the display says of the phase."""
+        if self._display is not None:
+            self._display.part(text, phase)
+        else:
+            self.step(text)
 
     def note(self, text: str) -> None:
-        """One line."""
-        click.echo(f"note: {text}", err=True)
+        """One line; with --quiet, too."""
+        self._say(f"note: {text}")
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Has a display on a terminal, which stays, with the time that each step took."""
+        with self._drawing(is_passing=False):
+            yield
 
     @contextmanager
     def downloading(self) -> Iterator[None]:
         """Has a display on a terminal, which is gone afterwards."""
-        if not sys.stderr.isatty() or self._bars is not None:
+        with self._drawing(is_passing=True):
+            if self._display is not None:
+                self._display.step("Downloading")
             yield
-            return
-        self._bars = _Bars()
-        try:
-            yield
-        finally:
-            self._bars.close()
-            self._bars = None
 
     def progress(self, name: str, done: int, total: int, unit: str = "bytes") -> None:
-        """Moves a bar, where there are any."""
-        if self._bars is not None and unit == "bytes":
-            self._bars.update(name, done, total)
+        """Moves what is drawn."""
+        if self._display is not None:
+            self._display.progress(name, done, total, unit)
+        is_file = unit == "bytes" and 0 < total <= done
+        if is_file and self._manner.is_verbose and name not in self._through:
+            self._through.add(name)
+            self._say(f"  {name}  {size(total)}")
 
     def profile(self, measured: spans.Profile) -> None:
         """A table."""
         from layer.commands._profile import table
 
-        click.echo(table(measured), err=True)
+        say(table(measured), err=True)
 
     def end(
         self,
@@ -77,15 +98,45 @@ class Narrator(Voice):
         error: LayerError | None = None,
     ) -> None:
         """An error and its hint; commands that were tried say more than any hint."""
+        self._tell_time()
         if error is None:
             return
-        click.echo(f"error: {error.message}", err=True)
+        say(f"error: {error.message}", err=True)
         if error.suggestions:
-            click.echo("hint: each of these was tried and can be done:", err=True)
+            say("hint: each of these was tried and can be done:", err=True)
             for suggestion in error.suggestions:
-                click.echo(f"  {suggestion}", err=True)
+                say(f"  {suggestion}", err=True)
         elif error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
+            say(f"hint: {error.hint}", err=True)
+
+    @contextmanager
+    def _drawing(self, *, is_passing: bool) -> Iterator[None]:
+        if self._display is not None or self._manner.is_quiet or not is_drawn_on(sys.stderr):
+            yield
+            return
+        from layer.commands._display import Display  # takes long to load
+
+        self._tell_time()
+        self._began = None  # the display tells it
+        self._display = Display(is_passing=is_passing)
+        try:
+            yield
+        finally:
+            self._display.close()
+            self._display = None
+
+    def _say(self, text: str) -> None:
+        if self._display is not None:
+            self._display.note(shown_on(sys.stderr, text))
+        else:
+            say(text, err=True)
+
+    def _tell_time(self) -> None:
+        """With --verbose, what the step took that is over now."""
+        now = time.monotonic()
+        if self._manner.is_verbose and self._began is not None:
+            say(f"  {lasted(now - self._began)}", err=True)
+        self._began = now if self._manner.is_verbose else None
 
 
 class JsonLines(Voice):
@@ -133,7 +184,7 @@ class JsonLines(Voice):
         self._tell("end", {"status": status, "error": shown, "deployed": self._deployed})
 
     def _tell(self, event: str, values: dict[str, Any]) -> None:
-        click.echo(json.dumps({"event": event, **values}), err=True)
+        say(json.dumps({"event": event, **values}), err=True)
 
 
 def _as_json(error: LayerError) -> dict[str, Any]:
@@ -147,75 +198,18 @@ def _as_json(error: LayerError) -> dict[str, Any]:
     }
 
 
-class _Bars:
-    """One display: all downloads together, and those that are under way.
-
-    It is drawn when something moves, and by no thread, so that Ctrl-C finds nothing to wait for.
-    """
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TransferSpeedColumn,
-        )
-
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=Console(stderr=True),
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._tasks: dict[str, TaskID] = {}
-        self._drawn = 0.0
-        self._all = self._progress.add_task("all", total=None)
-        self._progress.start()
-
-    def update(self, name: str, done: int, total: int) -> None:
-        """Moves what belongs to a name, and takes it away when it is through."""
-        is_through = total > 0 and done >= total
-        self._sizes[name] = (done, total)
-        if name not in self._tasks and not is_through:
-            self._tasks[name] = self._progress.add_task(name)
-        if is_through and name in self._tasks:
-            self._progress.remove_task(self._tasks.pop(name))
-        elif name in self._tasks:
-            self._progress.update(self._tasks[name], completed=done, total=total or None)
-        sizes = self._sizes.values()
-        of_all, expected = sum(done for done, _ in sizes), sum(max(pair) for pair in sizes)
-        ended = sum(0 < total <= done for done, total in sizes)
-        head = f"{ended} of {len(self._sizes)} files"
-        self._progress.update(self._all, completed=of_all, total=expected, description=head)
-        now = time.monotonic()
-        if is_through or now - self._drawn >= _PAUSE:
-            self._drawn = now
-            self._progress.refresh()
-
-    def close(self) -> None:
-        """Takes the display away."""
-        self._progress.stop()
-
-
 def voice() -> Voice:
     """How this run speaks."""
     found = click.get_current_context().find_root().obj
-    return found.voice if isinstance(found, Speaking) else Narrator()
+    return found.voice if isinstance(found, Speaking) else Narrator(Manner())
 
 
 class Speaking:
     """Holds the voice of a run, which the first options may change, and tells its end."""
 
     def __init__(self) -> None:
-        self.voice: Voice = Narrator()
+        self.manner = Manner()
+        self.voice: Voice = Narrator(self.manner)
         self._profile_file: Path | None = None
 
     def measure(self, file: Path | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._live import carry_out_live
 from layer.commands._options import sysroot_options
+from layer.commands._speech import answer, answer_json, tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -57,10 +57,10 @@ def _pin(word: str | None, unit: str | None) -> None:
     from layer import pinning
 
     if unit is not None:
-        click.echo(f"{pinning.pin_always(unit)} counts from the next start of {unit} on.")
+        tell(f"{pinning.pin_always(unit)} counts from the next start of {unit} on.")
     if word is not None:
         for process in pinning.pin(word):
-            click.echo(f"{process} keeps the /usr that it sees.")
+            tell(f"{process} keeps the /usr that it sees.")
 
 
 def _show(host: Host, *, allow_replacement: bool, is_json: bool) -> None:
@@ -71,9 +71,9 @@ def _show(host: Host, *, allow_replacement: bool, is_json: bool) -> None:
     if is_json:
         is_possible = not plan.obstacles(allow_replacement=allow_replacement)
         shown_plan = as_json(plan, is_possible=is_possible)
-        click.echo(json.dumps(shown_plan, indent=2, sort_keys=True))
+        answer_json(shown_plan)
     else:
-        click.echo("Nothing is pending that is not live." if plan.is_empty else as_text(plan))
+        answer("Nothing is pending that is not live." if plan.is_empty else as_text(plan))
 
 
 def _reset(host: Host) -> None:
@@ -82,6 +82,6 @@ def _reset(host: Host) -> None:
 
     with host.locked():
         seconds, stays = living.reset(host)
-        click.echo(f"/usr is the booted deployment's again ({1000 * seconds:.1f} ms).")
+        tell(f"/usr is the booted deployment's again ({1000 * seconds:.1f} ms).")
         for path in stays:
-            click.echo(f"{shown(path)} was edited, and stays.")
+            tell(f"{shown(path)} was edited, and stays.")

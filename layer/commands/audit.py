@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import opening_options, repository_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -40,8 +40,8 @@ def command(opened: Callable[[], Host], words: tuple[str, ...], lint: bool, is_j
         found = auditing.audit_layered(opened())
     if is_json:
         told = report.as_json(found.packages, found.of_base)
-        click.echo(json.dumps(told, indent=1, sort_keys=True))
+        answer_json(told)
     elif lint:
-        click.echo(report.ranking(found.packages))
+        answer(report.ranking(found.packages))
     else:
-        click.echo(report.as_text(found.packages, found.of_base))
+        answer(report.as_text(found.packages, found.of_base))

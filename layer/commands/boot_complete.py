@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -24,4 +25,4 @@ def command(host: Host) -> None:
     with host.locked():
         back = booting.settle(host)
     if back is not None:
-        click.echo(f"This boot was a try: {back.checksum} is the default again.")
+        tell(f"This boot was a try: {back.checksum} is the default again.")

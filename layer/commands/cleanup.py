@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -37,7 +38,7 @@ def command(host: Host, base: bool, repomd: bool, pending: bool, rollback: bool)
             present = host.sysroot.deployments()
             plan = bootplan.without(present, host.stateroot, pending=pending, rollback=rollback)
             if plan.deployments == present:
-                click.echo("Deployments unchanged.")
+                tell("Deployments unchanged.")
             else:
                 booting.write(host, plan)
         if base:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from layer.commands._speech import answer_json, tell
 from layer.commands._voice import voice
 
 
@@ -35,7 +37,10 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep imported packages and the bare repository here (default: REPO.cache).",
 )
-def tree(treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path | None) -> None:
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
+def tree(
+    treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path | None, is_json: bool
+) -> None:
     """Make the next commit of TREEFILE's ref.
 
     It is published in REPO, which any web server can serve.
@@ -43,12 +48,15 @@ def tree(treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path
     from layer.compose import compose_and_publish
 
     reporter = voice()
-    composed = compose_and_publish(
-        treefile, repo, repo_dirs, cachedir or repo.with_name(f"{repo.name}.cache"), reporter
-    )
+    cache = cachedir or repo.with_name(f"{repo.name}.cache")
+    with reporter.working():
+        composed = compose_and_publish(treefile, repo, repo_dirs, cache, reporter)
     for note in composed.notes:
         reporter.note(note)
-    click.echo(
+    if is_json:
+        answer_json(asdict(composed))
+        return
+    tell(
         f"{composed.ref} {composed.version}: {composed.packages} packages, "
         f"commit {composed.checksum}"
     )

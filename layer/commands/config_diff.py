@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import answer, answer_json
 from layer.errors import LayerError
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show what was changed in /etc.")
 @click.argument("number", metavar="[NUMBER]", type=int, required=False)
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @sysroot_options
-def command(host: Host, number: int | None) -> None:
+def command(host: Host, number: int | None, is_json: bool) -> None:
     """Show what was changed in a deployment's /etc.
 
     NUMBER is the place in the boot menu; without it, it is what runs, or what
@@ -38,5 +40,8 @@ def command(host: Host, number: int | None) -> None:
             f"deployment {chosen.index} is staged: its /etc is merged at shutdown",
             "`layer config-diff` without a number shows what it takes over",
         )
-    for edit in machine_etc.edits(chosen.path):
-        click.echo(printable(str(edit)))
+    found = machine_etc.edits(chosen.path)
+    if is_json:
+        answer_json([{"kind": edit.kind, "path": edit.path} for edit in found])
+    else:
+        answer("\n".join(printable(str(edit)) for edit in found))

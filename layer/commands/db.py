@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import answer, answer_json, say
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -38,9 +38,9 @@ def list_(host: Host, words: tuple[str, ...], is_json: bool) -> None:
 
     subject, found = querying.packages(host, words)
     if is_json:
-        _print_json(list_as_json(subject.commit.checksum, found))
+        answer_json(list_as_json(subject.commit.checksum, found))
     else:
-        click.echo(render.package_list(str(subject), found))
+        answer(render.package_list(str(subject), found))
 
 
 @command.command("diff")
@@ -62,9 +62,9 @@ def diff(host: Host, old: str | None, new: str | None, is_json: bool, form: str 
     words = [word for word in (old, new) if word is not None]
     before, after, found = querying.package_diff(host, words)
     if is_json or form == "json":
-        _print_json(diff_as_json(before.commit.checksum, after.commit.checksum, found))
+        answer_json(diff_as_json(before.commit.checksum, after.commit.checksum, found))
     else:
-        click.echo(render.package_diff(str(before), str(after), found))
+        answer(render.package_diff(str(before), str(after), found))
 
 
 @command.command("owner")
@@ -82,24 +82,25 @@ def owner(host: Host, paths: tuple[str, ...], word: str | None, is_json: bool) -
 
     found = querying.owners(host, word, paths)
     if is_json:
-        _print_json(as_json(found))
+        answer_json(as_json(found))
     else:
-        click.echo(render.owners(found))
+        answer(render.owners(found))
 
 
 @command.command("version")
 @click.argument("words", metavar="[COMMIT]...", nargs=-1)
+@_AS_JSON
 @sysroot_options
-def version(host: Host, words: tuple[str, ...]) -> None:
+def version(host: Host, words: tuple[str, ...], is_json: bool) -> None:
     """Print a digest over the names of all packages of each COMMIT."""
     from layer import querying
     from layer.packages import version_of
 
     subjects = [querying.require_subject(host, word) for word in words] or [querying.pending(host)]
-    for subject, found in zip(subjects, querying.packages_of(host, subjects), strict=True):
-        click.echo(f"ostree commit: {subject}")
-        click.echo(f"  rpmdbv is: {version_of(found):>66}")
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, sort_keys=True))
+    versions = [version_of(found) for found in querying.packages_of(host, subjects)]
+    if is_json:
+        rows = zip(subjects, versions, strict=True)
+        answer_json([{"commit": one.commit.checksum, "version": digest} for one, digest in rows])
+        return
+    for subject, digest in zip(subjects, versions, strict=True):
+        say(f"ostree commit: {subject}\n  rpmdbv is: {digest:>66}")

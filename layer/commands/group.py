@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import cache_only_option, repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json, columns
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -38,10 +38,9 @@ def list_(host: Host, with_hidden: bool, is_json: bool) -> None:
 
     found = list_groups(host)
     if is_json:
-        answer = list_as_json(found, with_hidden=with_hidden)
-        click.echo(json.dumps(answer, indent=2, sort_keys=True))
+        answer_json(list_as_json(found, with_hidden=with_hidden))
     else:
-        click.echo(answer_text.group_list(found, with_hidden=with_hidden))
+        answer(answer_text.group_list(found, with_hidden=with_hidden, width=columns()))
 
 
 @command.command("info")
@@ -60,9 +59,8 @@ def info(host: Host, names: tuple[str, ...], is_json: bool) -> None:
 
     found = describe_groups(host, names)
     if is_json:
-        answer = [
-            {**asdict(one), "has": [asdict(group) for group in several]} for one, several in found
-        ]
-        click.echo(json.dumps(answer, indent=2, sort_keys=True))
+        answer_json(
+            [{**asdict(one), "has": [asdict(group) for group in several]} for one, several in found]
+        )
     else:
-        click.echo(answer_text.group_descriptions(found))
+        answer(answer_text.group_descriptions(found))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -31,8 +31,8 @@ def command(host: Host, limit: int | None, is_json: bool) -> None:
     chosen = entries[::-1][:limit]
     if is_json:
         found = [history.as_object(entry) for entry in chosen]
-        click.echo(json.dumps(found, indent=2, sort_keys=True))
+        answer_json(found)
     else:
-        click.echo(history.as_text(chosen))
+        answer(history.as_text(chosen))
     if unread:
         host.reporter.note(f"{unread} lines of the history cannot be read by this version")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import cache_only_option, repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -32,6 +32,6 @@ def command(host: Host, packages: tuple[str, ...], with_files: bool, is_json: bo
 
     found = describe_packages(host, packages, with_files=with_files)
     if is_json:
-        click.echo(json.dumps(info_as_json(found), indent=2, sort_keys=True))
+        answer_json(info_as_json(found))
     else:
-        click.echo(answer_text.descriptions(found))
+        answer(answer_text.descriptions(found))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from layer.commands._speech import tell
+
 
 @click.command(short_help="Make a sysroot.")
 @click.option(
@@ -29,4 +31,4 @@ def command(sysroot: Path, stateroot: str, share_home: str | None) -> None:
     initialize(sysroot, stateroot)
     if share_home is not None:
         homes.share_home(sysroot, stateroot, share_home)
-    click.echo(f"Stateroot {stateroot} is ready in {sysroot}; next: layer remote add NAME URL")
+    tell(f"Stateroot {stateroot} is ready in {sysroot}; next: layer remote add NAME URL")

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    repository_options,
+    sysroot_options,
+    wants_json,
+)
+from layer.commands._speech import answer, answer_json, tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -39,8 +46,11 @@ def command(
     if arguments and not enable:
         raise click.UsageError("--arg goes with --enable")
     if not (enable or disable):
-        for line in initramfs.described(host.origin(host.require_pending()).options):
-            click.echo(line)
+        options = host.origin(host.require_pending()).options
+        if wants_json():
+            answer_json(initramfs.as_json(options))
+        else:
+            answer("\n".join(initramfs.described(options)))
         return 0
     status = carry_out(
         host,
@@ -50,5 +60,5 @@ def command(
         unchanged_exit_77=unchanged_exit_77,
     )
     if not dry_run:
-        click.echo(f"Initramfs regeneration is now: {'enabled' if enable else 'disabled'}")
+        tell(f"Initramfs regeneration is now: {'enabled' if enable else 'disabled'}")
     return status

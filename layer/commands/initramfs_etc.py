@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._options import carry_out, change_options, repository_options, sysroot_options
+from layer.commands._options import (
+    carry_out,
+    change_options,
+    repository_options,
+    sysroot_options,
+    wants_json,
+)
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -38,9 +45,11 @@ def command(
 
     if not (track or untrack or untrack_all or force_sync):
         tracked = host.origin(host.require_pending()).initramfs_etc
-        click.echo("Tracked files:" if tracked else "No tracked files.")
-        for path in tracked:
-            click.echo(f"  {path}")
+        if wants_json():
+            answer_json(list(tracked))
+        else:
+            lines = ["Tracked files:", *(f"  {path}" for path in tracked)]
+            answer("\n".join(lines) if tracked else "No tracked files.")
         return 0
     return carry_out(
         host,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layer.commands._options import carry_out, change_options, sysroot_options
+from layer.commands._options import carry_out, change_options, sysroot_options, wants_json
+from layer.commands._speech import answer_json, say
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -47,7 +48,11 @@ def command(
 
     edits = Edits(**words)
     if edits == Edits():
-        click.echo(" ".join(host.require_pending().kernel_arguments))
+        found = host.require_pending().kernel_arguments
+        if wants_json():
+            answer_json(list(found))
+        else:
+            say(" ".join(found))
         return 0
     return carry_out(
         host,

@@ -14,6 +14,7 @@ from layer.commands._options import (
     repository_options,
     sysroot_options,
 )
+from layer.commands._speech import document
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -40,7 +41,7 @@ def export(host: Host, file: Path | None) -> None:
 
     text = format_lock(locking.export(host))
     if file is None:
-        click.echo(text, nl=False)
+        document(text)
     else:
         write_output(file, text.encode())
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import cache_only_option, repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -31,6 +31,6 @@ def command(host: Host, words: tuple[str, ...], is_json: bool) -> None:
 
     found = find_providers(host, words)
     if is_json:
-        click.echo(json.dumps(provides_as_json(found), indent=2, sort_keys=True))
+        answer_json(provides_as_json(found))
     else:
-        click.echo(answer_text.providers(found))
+        answer(answer_text.providers(found))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import answer_json, tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Fetch repository metadata.")
 @click.option("-f", "--force", is_flag=True, help="Fetch anew what is cached.")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @repository_options
 @sysroot_options
-def command(host: Host, force: bool) -> None:
+def command(host: Host, force: bool, is_json: bool) -> None:
     """Fetch the metadata of all enabled repositories."""
     from layer import verbs
 
-    for repository in verbs.refresh(host, force=force):
-        click.echo(f"{repository.id}: {repository.shown_urls}")
+    found = verbs.refresh(host, force=force)
+    if is_json:
+        answer_json([{"id": one.id, "urls": one.shown_urls} for one in found])
+    else:
+        tell("\n".join(f"{one.id}: {one.shown_urls}" for one in found) or "No repositories.")

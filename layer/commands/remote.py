@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import answer, answer_json
 from layer.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -55,10 +56,16 @@ def delete(host: Host, name: str) -> None:
 
 
 @command.command("list")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @sysroot_options
-def list_(host: Host) -> None:
+def list_(host: Host, is_json: bool) -> None:
     """List the remotes with their URLs."""
     from layer.store.remote import remote_names, remote_url
+    from layer.words import without_passwords
 
-    for name in remote_names(host.store):
-        click.echo(f"{name} {remote_url(host.store, name)}")
+    found = [(name, remote_url(host.store, name)) for name in remote_names(host.store)]
+    if is_json:
+        answer_json([{"name": name, "url": without_passwords(url)} for name, url in found])
+    else:
+        lines = [f"{name} {without_passwords(url)}" for name, url in found]
+        answer("\n".join(lines))

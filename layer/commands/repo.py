@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json, columns
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -39,9 +39,9 @@ def list_(host: Host, which: str, is_json: bool) -> None:
         host, with_enabled=which != "disabled", with_disabled=which != "enabled"
     )
     if is_json:
-        click.echo(json.dumps({"repositories": [as_json(facts) for facts in found]}, indent=2))
+        answer_json({"repositories": [as_json(facts) for facts in found]})
     else:
-        click.echo(repository_list(found) or "No repositories.")
+        answer(repository_list(found, columns()) or "No repositories.")
 
 
 @command.command("info")
@@ -59,6 +59,6 @@ def info(host: Host, ids: tuple[str, ...], is_json: bool) -> None:
 
     found = describe_repositories(host, ids)
     if is_json:
-        click.echo(json.dumps({"repositories": [as_json(facts) for facts in found]}, indent=2))
+        answer_json({"repositories": [as_json(facts) for facts in found]})
     else:
-        click.echo(repository_descriptions(found) or "No repositories.")
+        answer(repository_descriptions(found) or "No repositories.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import UNCHANGED, sysroot_options
+from layer.commands._speech import answer, answer_json, manner
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -38,9 +38,9 @@ def command(host: Host, is_json: bool, booted: bool, verbose: bool, pending_exit
     shown = replace(machine, deployments=chosen)
     if is_json:
         found = cached_update.as_json(update) if update else None
-        click.echo(json.dumps(as_json(shown, found), indent=2, sort_keys=True))
+        answer_json(as_json(shown, found))
     else:
-        click.echo(status(shown, update, is_verbose=verbose))
+        answer(status(shown, update, is_verbose=verbose or manner().is_verbose))
     if machine.lost:
         return 1
     return UNCHANGED if pending_exit_77 and machine.has_pending else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json, document, say
 from layer.errors import LayerError
 
 if TYPE_CHECKING:
@@ -61,23 +61,28 @@ def list_(host: Host, is_json: bool) -> None:
         for listed in trigger_set(host).files
     ]
     if is_json:
-        click.echo(json.dumps(rows, indent=2, sort_keys=True))
+        answer_json(rows)
         return
+    lines = []
     for row in rows:
         words = [row["name"], row["place"], row["phase"] or row["state"], row["description"] or ""]
-        click.echo("{:18} {:9} {:10} {}".format(*words).rstrip())
+        lines.append("{:18} {:9} {:10} {}".format(*words).rstrip())
+    answer("\n".join(lines))
 
 
 @command.command("show")
 @click.argument("name", shell_complete=complete_names)
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @sysroot_options
-def show(host: Host, name: str) -> None:
+def show(host: Host, name: str, is_json: bool) -> None:
     """Print the file of trigger NAME, and where it is."""
     from layer.querying import trigger_file
 
     file = trigger_file(host, name)
-    click.echo(f"# {file.source}")
-    click.echo("# masked" if file.text is None else file.text, nl=file.text is None)
+    if is_json:
+        answer_json({"name": file.name, "source": file.source, "text": file.text})
+    else:
+        document(f"# {file.source}\n{'# masked' if file.text is None else file.text}")
 
 
 @command.command("check", short_help="Say all that is wrong with files.")
@@ -88,13 +93,17 @@ def show(host: Host, name: str) -> None:
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @sysroot_options
-def check(host: Host, files: tuple[Path, ...]) -> None:
+def check(host: Host, files: tuple[Path, ...], is_json: bool) -> None:
     """Say all that is wrong with trigger files, alone and among the others."""
     from layer.querying import check_triggers
 
-    for trigger in check_triggers(host, files):
-        click.echo(f"{trigger.source}: nothing is wrong")
+    found = check_triggers(host, files)
+    if is_json:
+        answer_json([{"name": trigger.name, "source": trigger.source} for trigger in found])
+    else:
+        answer("\n".join(f"{trigger.source}: nothing is wrong" for trigger in found))
 
 
 @command.command("run", short_help="Show which triggers fire (with --dry-run).")
@@ -117,13 +126,13 @@ def run(
         raise click.UsageError("triggers run when a tree is made; say --dry-run to see which")
     found = firings.would_fire(host, names, packages) if packages else firings.fired(host, names)
     if is_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2, sort_keys=True))
+        answer_json([asdict(one) for one in found])
         return
+    lines = []
     for one in found:
         name = " ".join((one.name, *(one.values if len(one.values) == 1 else ())))
-        click.echo(f"{name:24} {_state(one)}")
-        for line in _listed(one.inputs):
-            click.echo(f"    {line}")
+        lines += [f"{name:24} {_state(one)}", *(f"    {line}" for line in _listed(one.inputs))]
+    answer("\n".join(lines))
 
 
 def _state(one: Fired) -> str:
@@ -156,9 +165,9 @@ def verify(host: Host, names: tuple[str, ...], commit: str | None, is_json: bool
     for verified in verify_triggers(host, names, commit):
         found.append(verified)
         if not is_json:
-            click.echo("\n".join(_lines(verified)))
+            say("\n".join(_lines(verified)))
     if is_json:
-        click.echo(json.dumps([_row(verified) for verified in found], indent=2, sort_keys=True))
+        answer_json([_row(verified) for verified in found])
     return 0 if all(verified.is_good for verified in found) else 1
 
 

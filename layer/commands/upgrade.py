@@ -17,6 +17,7 @@ from layer.commands._options import (
     skip_option,
     sysroot_options,
 )
+from layer.commands._speech import tell
 from layer.words import NO_UPGRADE
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def command(
     is_asked = check or preview
     policy = host.settings().automatic_updates if by_policy else ""
     if policy == "none":
-        click.echo("Automatic updates are off.")
+        tell("Automatic updates are off.")
         return 0
     if policy == "download":
         download_only()

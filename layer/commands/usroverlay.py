@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -26,9 +27,9 @@ def command(host: Host, hotfix: bool) -> None:
         living.require_nothing_live(host)
         host.sysroot.unlock_booted(is_hotfix=hotfix)
     if hotfix:
-        click.echo(
+        tell(
             "/usr is writable; the changes stay with this deployment, and a copy of it as it was "
             "is the rollback."
         )
     else:
-        click.echo("/usr is writable; the changes are gone after a reboot.")
+        tell("/usr is writable; the changes are gone after a reboot.")

@@ -15,6 +15,7 @@ from typing import IO
 
 from layer.errors import NotFound
 from layer.frozen import dataclass
+from layer.interrupts import uninterrupted
 
 _KEPT = 1 << 20  # bytes of output that are kept, from the end
 _TICK = 0.05  # seconds between two looks at what a watched command uses
@@ -106,6 +107,22 @@ def attached(argv: Sequence[str]) -> int:
     except FileNotFoundError as error:
         raise NotFound(f"this machine has no program {argv[0]}") from error
     return 128 - status if status < 0 else status
+
+
+def piped(argv: Sequence[str], text: bytes, settings: Mapping[str, str]) -> None:
+    """Gives a text to a command on our own terminal, with our environment and `settings`.
+
+    It may end before it has read all. NotFound where the host lacks the program.
+    """
+    environment = {**os.environ, **settings}
+    with uninterrupted():
+        try:
+            subprocess.run(argv, input=text, env=environment, check=False)
+        except (FileNotFoundError, PermissionError) as error:
+            raise NotFound(
+                f"this machine has no program {argv[0]}",
+                "$LAYER_PAGER names another; so does $PAGER",
+            ) from error
 
 
 class _Limits:
