@@ -61,7 +61,7 @@ def as_object(entry: Entry) -> dict[str, Any]:
         value = getattr(entry, name)
         if isinstance(value, BaseVersion):
             value = {k: getattr(value, k) for k in BaseVersion.__slots__}
-        if value not in ("", (), None, False):
+        if value is not False and value not in ("", (), None):
             fields[name.replace("_", "-")] = value
     return fields
 

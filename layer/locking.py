@@ -72,7 +72,7 @@ def import_lock(host: Host, path: Path, files: Sequence[Path] = ()) -> Change:
     """
     found = read_lock_file(path)
     pending = host.require_pending()
-    base, mine = host.base_commit(pending), host.origin(pending)
+    base = host.base_commit(pending)
     if base.checksum != found.base:
         version = f", version {found.version}" if found.version else ""
         raise InvalidInput(
@@ -81,7 +81,17 @@ def import_lock(host: Host, path: Path, files: Sequence[Path] = ()) -> Change:
             f"take that base first: layer deploy {found.base}",
         )
     _check_tools(found, path)
-    given = {f.package.checksum: f.path for f in map(read_local_file, files)}
+    return _prepared(host, found, {f.package.checksum: f.path for f in map(read_local_file, files)})
+
+
+def again(host: Host, found: LockFile) -> Change:
+    """What makes the pending commit, whose lock this is, anew; packages come as they came."""
+    return _prepared(host, found, {})
+
+
+def _prepared(host: Host, found: LockFile, given: Mapping[str, Path]) -> Change:
+    pending = host.require_pending()
+    base, mine = host.base_commit(pending), host.origin(pending)
     missing = [
         p
         for p in found.packages

@@ -83,7 +83,7 @@ def _recast(
         if fault:
             raise StoreError(fault)
         _replace(store, folder, _read(store, old), _read(store, new))
-    _finish(folder, store.read_directory_attributes(new.attributes))
+    finish(folder, store.read_directory_attributes(new.attributes))
 
 
 def _replace(store: OstreeStore, folder: Path, before: Directory, after: Directory) -> None:
@@ -99,7 +99,7 @@ def _replace(store: OstreeStore, folder: Path, before: Directory, after: Directo
     for name, tree in sorted(after.directories.items()):
         was = before.directories.get(name)
         if was is None:
-            _check_out(store, folder / name, tree)
+            check_out_below(store, folder / name, tree)
         elif was != tree:
             _recast(store, folder / name, was, tree)
 
@@ -139,7 +139,7 @@ def _fault_in(
     try:
         found = folder.lstat()
         names = set(os.listdir(folder)) - set(besides)  # noqa: PTH208  # half the time of iterdir
-        attributes = _attributes_of(folder, found)
+        attributes = attributes_of(folder, found)
         # The top gets its /etc after it was checked out, and with it another time.
         if not is_top and found.st_mtime_ns != 0:
             return f"{folder} was written to"
@@ -159,28 +159,30 @@ def _read(store: OstreeStore, tree: Tree | None) -> Directory:
     return EMPTY if tree is None else store.read_directory(tree.contents)
 
 
-def _attributes_of(folder: Path, found: os.stat_result) -> DirectoryAttributes:
+def attributes_of(folder: Path, found: os.stat_result) -> DirectoryAttributes:
+    """Those of a directory on the disk."""
     names = sorted(os.listxattr(folder, follow_symlinks=False))
     xattrs = ((os.fsencode(name), os.getxattr(folder, name)) for name in names)
     return DirectoryAttributes(found.st_uid, found.st_gid, found.st_mode, tuple(xattrs))
 
 
-def _check_out(store: OstreeStore, folder: Path, tree: Tree) -> None:
+def check_out_below(store: OstreeStore, folder: Path, tree: Tree) -> None:
+    """Makes a new directory with a tree in it, as hardlinks."""
     folder.mkdir(mode=0o700)
     directory = store.read_directory(tree.contents)
     for name, checksum in sorted(directory.files.items()):
         store.link_file(checksum, folder / name)
     for name, below in sorted(directory.directories.items()):
-        _check_out(store, folder / name, below)
-    _finish(folder, store.read_directory_attributes(tree.attributes))
+        check_out_below(store, folder / name, below)
+    finish(folder, store.read_directory_attributes(tree.attributes))
 
 
-def _finish(folder: Path, wanted: DirectoryAttributes) -> None:
+def finish(folder: Path, wanted: DirectoryAttributes) -> None:
     """Gives a directory its owner, mode and attributes, and at last the time of all checkouts."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise StoreError(f"{folder} is not a directory")
-    present, xattrs = _attributes_of(folder, found), dict(wanted.xattrs)
+    present, xattrs = attributes_of(folder, found), dict(wanted.xattrs)
     if present != wanted:
         os.chown(folder, wanted.uid, wanted.gid)
         folder.chmod(stat.S_IMODE(wanted.mode))
