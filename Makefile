@@ -47,6 +47,11 @@ test-boot-more: setup
 test-kill: setup
 	@$(PYTHON) -m tests.kill $(KILL)
 
+# Eight programs at once on one sysroot for two minutes; TOGETHER="--seed 2 --log FILE" others
+.PHONY: test-together
+test-together: setup
+	@$(PYTHON) -m tests.together $(TOGETHER)
+
 # What layering costs beside dnf, rpm and the classic way, on bases of 25k to 200k files: 15 minutes,
 # and once as many to make the bases. QUICK=1: 25k and 50k, 2 minutes. README=1: into the README too
 bench: setup

@@ -47,4 +47,6 @@ def command(host: Host, dry_run: bool, assumeyes: bool, is_json: bool, keep_etc:
         plan, edits = verbs.rollback(host, keep_etc=keep_etc)
         show_plan(render.rollback(plan, edits, keep_etc=keep_etc), assumeyes=assumeyes)
         confirm(assumeyes=assumeyes)
-        record_order(host, booting.write(host, plan)[0])
+        deployed = booting.write(host, plan)[0]
+        record_order(host, deployed)
+        host.reporter.deployed(deployed.checksum)
