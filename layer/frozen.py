@@ -33,7 +33,6 @@ def _made(cls: type, *, is_ordered: bool, kw_only: bool) -> type:
     own = {k: v for k, v in vars(cls).items() if k not in {*names, "__dict__", "__weakref__"}}
     values = _getter([field.name for field in fields if field.compare])
     members = {
-        "__init__": _first_init(fields),
         "__repr__": _repr(tuple(field.name for field in fields if field.repr)),
         "__setattr__": _refuse_set,
         "__delattr__": _refuse_delete,
@@ -46,7 +45,10 @@ def _made(cls: type, *, is_ordered: bool, kw_only: bool) -> type:
         "__slots__": names,
         "__qualname__": cls.__qualname__,
     }
-    return type(cls)(cls.__name__, cls.__bases__, members)
+    made: Any = type(cls)(cls.__name__, cls.__bases__, members)
+    if "__init__" not in own:
+        made.__init__ = _first_init(made, fields)
+    return made  # type: ignore[no-any-return]
 
 
 def _getter(names: list[str]) -> Callable[[Any], Any]:
@@ -84,10 +86,10 @@ def _set_state(self: object, names: tuple[str, ...], state: list[object]) -> Non
         object.__setattr__(self, name, value)
 
 
-def _first_init(fields: tuple[dataclasses.Field[Any], ...]) -> object:
+def _first_init(cls: Any, fields: tuple[dataclasses.Field[Any], ...]) -> object:
     def init(self: Any, /, *arguments: object, **named: object) -> None:
-        cls = next(c for c in type(self).__mro__ if vars(c).get("__init__") is init)
-        compiled = cls.__init__ = _compiled_init(cls, fields)  # type: ignore[misc]
+        # A thread may come to this when another one has replaced it already.
+        compiled = cls.__init__ = _compiled_init(cls, fields)
         compiled(self, *arguments, **named)
 
     return init

@@ -104,3 +104,17 @@ def test_arguments_are_taken_and_refused_as_the_fields_have_it() -> None:
     assert list(inspect.signature(Ours.__init__).parameters)[1:] == [
         *("name", "size", "parts", "secret")
     ]
+
+
+def test_threads_may_make_the_first_one_at_once() -> None:
+    @frozen.dataclass(frozen=True, slots=True)
+    class Fresh:
+        """One that nobody has made yet."""
+
+        name: str
+
+    begin = Fresh.__init__  # a thread that is about to call it, and then waits
+    assert Fresh("first").name == "first"
+    second = object.__new__(Fresh)
+    begin(second, "second")
+    assert second == Fresh("second")
