@@ -38,7 +38,9 @@ def test_each_change_is_noted_and_nothing_else(machine: Machine) -> None:
     )
     assert (gone["dropped"], gone["removed"]) == (["apple"], come["added"])
     assert rolled["checksum"] == come["checksum"] == machine.pending().checksum
-    assert all(start <= entry["time"] <= time.time() for entry in (first, come, gone, rolled))
+    times = [entry["time"] for entry in (first, come, gone, rolled)]
+    assert times == sorted(times)
+    assert start <= times[1] <= times[-1] <= time.time()
     assert len({entry["user"] for entry in (come, gone, rolled)}) == 1
     shown = do(machine, "history", "-n", "1").stdout
     assert shown.splitlines()[0].endswith(f"Z  layer rollback --sysroot {machine.path} -y")
