@@ -16,6 +16,16 @@ from tests.world import Machine, World, copied_world, make_world, remove
 _MEMORY = Path("/dev/shm")  # a tmpfs of the machine's
 _WANTED = 6 << 30  # bytes
 _OWN = "layer-tests-"
+_LONGEST = {
+    name: number
+    for number, name in enumerate(
+        (
+            *("test_demo_base", "test_live", "test_hostile", "test_stateroots", "test_space"),
+            *("test_initramfs", "test_scriptlets_equal", "test_kill", "test_recycling", "test_law"),
+            *("test_cli_deploy", "test_unsolved", "test_consent", "test_staging"),
+        )
+    )
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +50,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow tests may take an hour each."""
+    """The slow tests may take an hour each; the longest files begin, so that none ends alone."""
+    items.sort(key=lambda item: _LONGEST.get(item.path.stem, len(_LONGEST)))
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(3600))
