@@ -21,7 +21,7 @@ from layer.commands._voice import JsonLines, Speaking
 _RARE = {
     *("audit", "trigger", "compose", "init", "remote", "group"),  # for who makes a system
     *("pin", "unpin", "usroverlay", "apply-live", "config-diff", "fsck"),  # for who looks after one
-    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
+    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo", "doctor"),
 }
 _ALIASES = {"livefs": "apply-live"}  # as rpm-ostree called it first
 # What those say who come from elsewhere.

@@ -1,0 +1,31 @@
+"""`layer doctor`: what would keep layer from its work, and what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from layer.commands._options import repository_options, sysroot_options
+
+if TYPE_CHECKING:
+    from layer.host import Host
+
+
+@click.command(short_help="Examine this machine.")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
+@repository_options
+@sysroot_options
+def command(host: Host, is_json: bool) -> int:
+    """Examine this machine, and say what to do.
+
+    Nothing is changed or fetched. The exit status is 1 where there is a fault.
+    """
+    from layer.examining import examine
+    from layer.findings import as_json, described, has_faults
+
+    found = examine(host)
+    shown = json.dumps(as_json(found), indent=2) if is_json else described(found)
+    click.echo(shown)
+    return 1 if has_faults(found) else 0
