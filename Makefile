@@ -70,6 +70,14 @@ fuzz: setup
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || .venv/bin/pip install -q 'atheris>=3.0' || true
 	@$(PYTHON) -m tests.fuzz $(FUZZ)
 
+# layer as RPM and Debian packages, in build/packages; `make test-packages` installs and uses both
+.PHONY: packages test-packages
+packages: setup
+	@packaging/packages
+
+test-packages: setup
+	@$(PYTHON) -m pytest -n 0 -m 'slow or not slow' tests/test_packages.py $(PYTEST)
+
 bench-import: setup
 	@$(PYTHON) -m tests.bench.import $(BENCH)
 

@@ -26,6 +26,7 @@ _SOURCES = (
     "README.md",
     "layer",
     "man",
+    "packaging/completions",
     "packaging/systemd",
     "pyproject.toml",
     "triggers",
