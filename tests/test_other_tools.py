@@ -75,3 +75,19 @@ def test_a_sandbox_runs_what_is_layered(machine: Machine) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("2")
+
+
+def test_a_container_runs_what_is_layered(machine: Machine) -> None:
+    machine.install("web")
+    tree = machine.pending().path
+    before = sorted(tree.iterdir())
+    # There need be no systemd here to register with, and its /run is left alone.
+    options = ["--register=no", "--keep-unit", "--as-pid2", "--read-only", "--resolv-conf=off"]
+    options += ["--timezone=off", "--link-journal=no", "--pipe", "--quiet", "--settings=no"]
+    script = "test -f /usr/bin/web && test ! -w /usr && echo $container"
+    own_run = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
+    inside = ["-D", str(tree), "/bin/sh", "-c", script]
+    command = [*own_run, "systemd-nspawn", *options, *inside]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "systemd-nspawn\n", "")
+    assert sorted(tree.iterdir()) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,19 @@ from tests.test_architecture import ROOT
 from tests.test_docs import MAN
 from tests.world import Machine, World, layer, ostree, remove, write_repo_file
 
-BUILT = ROOT / "build/packages"
 REF = "demo/12/x86_64/packaged"
+UNITS = [p for p in (ROOT / "packaging/systemd").iterdir() if p.suffix != ".preset"]
+TRIGGERS = sorted((ROOT / "triggers").glob("*.toml"))
 PLACES = {
     "/usr/bin/layer",
     "/usr/lib/systemd/system-preset/80-layer.preset",
-    "/usr/lib/systemd/system/layer-cleanup.timer",
     "/usr/share/bash-completion/completions/layer",
+    "/usr/share/doc/layer/formats.md",
+    "/usr/share/doc/layer/plan.schema.json",
     "/usr/share/fish/vendor_completions.d/layer.fish",
-    "/usr/share/layer/triggers/ldconfig.toml",
     "/usr/share/zsh/site-functions/_layer",
+    *(f"/usr/lib/systemd/system/{unit.name}" for unit in UNITS),
+    *(f"/usr/share/layer/triggers/{trigger.name}" for trigger in TRIGGERS),
     *(f"/usr/share/man/man{page.suffix[1:]}/{page.name}" for page in MAN),
 }
 
@@ -41,10 +45,12 @@ def test_the_completions_that_are_packaged_are_those_that_the_program_prints(
 
 
 @pytest.fixture(scope="module")
-def packages() -> Path:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with all of them, built anew."""
-    subprocess.run([ROOT / "packaging/packages"], check=True, stdout=subprocess.DEVNULL)
-    return BUILT
+    built = tmp_path_factory.mktemp("packages")
+    command = [ROOT / "packaging/packages", built]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return built
 
 
 def lines(*command: str | Path) -> list[str]:
@@ -53,13 +59,15 @@ def lines(*command: str | Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
 def test_everything_is_in_its_place(packages: Path) -> None:
+    assert len(UNITS) > 5 and len(TRIGGERS) > 30
     (rpm,) = packages.glob("layer-[0-9]*.rpm")
     (deb,) = packages.glob("layer_*.deb")
     in_rpm = set(lines("rpm", "-qlp", rpm))
     in_deb = {line.split()[5].removeprefix(".") for line in lines("dpkg-deb", "-c", deb)}
     assert (PLACES - in_rpm, PLACES - in_deb) == (set(), set())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "layer").rglob("*.py")}
+    assert modules == {m[0] for path in in_rpm if (m := re.search(r"\blayer/.*\.py$", path))}
     files = {path for path in in_rpm if not path.startswith("/usr/share/licenses")}
     assert files <= {path.rstrip("/") for path in in_deb}
     (link,) = packages.glob("layer-rpm-ostree-*.rpm")
