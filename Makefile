@@ -70,7 +70,26 @@ fuzz: setup
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || .venv/bin/pip install -q 'atheris>=3.0' || true
 	@$(PYTHON) -m tests.fuzz $(FUZZ)
 
-# layer as RPM and Debian packages, in build/packages; `make test-packages` installs and uses both
+# The documentation, in build/docs/index.html
+.PHONY: docs pictures tutorial test-docs
+docs: setup
+	@packaging/setup docs
+	@.venv/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+
+# The pictures of docs/pictures from their texts; tests hold that they are up to date
+pictures: setup
+	@$(PYTHON) -m docs.making.pictures
+
+# The tutorial on a fresh Debian, written down in docs/: minutes, and what Debian and PyPI serve
+tutorial: setup
+	@$(PYTHON) -m docs.making.tutorial
+
+# Builds the documentation, and runs the tutorial and all other pages' commands
+test-docs: setup
+	@packaging/setup docs
+	@$(PYTHON) -m pytest -n 0 -m 'slow or not slow' tests/test_docs.py tests/test_reference.py tests/test_how_to.py tests/test_examples.py tests/test_tutorial.py $(PYTEST)
+
+# layer as RPM and Debian packages, in build/packages; `make test-packages` installs and uses both: minutes
 .PHONY: packages test-packages
 packages: setup
 	@packaging/packages

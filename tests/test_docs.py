@@ -227,6 +227,14 @@ def test_a_completion_script_is_printed_as_the_page_says(shell: str) -> None:
 # --- docs/ ---------------------------------------------------------------------------------------
 
 
+def test_every_page_is_in_the_table_of_contents() -> None:
+    named = set(re.findall(r"^([a-z/-]+)$", read("docs/index.md"), re.MULTILINE))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    pages = {path for path in pages if not path.startswith(("man/", "reference/"))}
+    missing = {path.removesuffix(".md") for path in pages} - named - {"index"}
+    assert sorted(missing) == [], "docs/index.md does not list them"
+
+
 def test_the_map_names_all_owned_libraries() -> None:
     text = read("docs/architecture.md")
     owned = {library for library, owners in OWNERS.items() if owners}
