@@ -14,12 +14,11 @@ from pathlib import Path
 from layer.errors import LayerError
 from layer.findings import Finding, Level
 from layer.host import Host
-from layer.render import size
 from layer.repository_asking import list_repositories
 from layer.repository_facts import RepositoryFacts
 from layer.store.remote import remote_names
 from layer.trigger_inputs import find_program
-from layer.words import count
+from layer.words import count, size
 
 # What triggers, mounts and signatures need of the machine itself.
 _PROGRAMS = ("bwrap", "gpgv", "mount", "ostree", "prlimit", "unshare")
