@@ -150,6 +150,22 @@ def test_a_download_takes_the_place_of_the_one_before(online: tuple[Machine, lis
     assert kept(machine) == ["suid-1-1.x86_64", "1 bases"]
 
 
+def test_a_newer_base_than_the_one_that_was_downloaded_ends_it(
+    online: tuple[Machine, list[str]],
+) -> None:
+    machine, _ = online
+    do(machine, "install", "-y", "web")
+    move_on(machine.world)
+    do(machine, "upgrade", "-y", "--download-only")
+    machine.world.publish(*base_packages(version="3"))
+    machine.world.compose()
+    do(machine, "upgrade", "-y")
+    assert first(machine)["version"] == "3"
+    assert machine.host().store.refs("layer/download") == {}
+    do(machine, "cleanup", "-rb")
+    assert kept(machine) == ["web-2-1.x86_64", "1 bases"]
+
+
 def test_what_was_downloaded_is_given_up_where_asked(online: tuple[Machine, list[str]]) -> None:
     machine, _ = online
     do(machine, "install", "-y", "--download-only", "web")

@@ -87,6 +87,28 @@ def test_after_a_cut_only_what_is_missing_is_fetched(watched: tuple[Machine, lis
     assert first(machine)["checksum"] == newest
 
 
+def test_a_commit_whose_tree_was_never_pulled_is_not_built_upon(
+    watched: tuple[Machine, list[str]],
+) -> None:
+    """As `layer deploy` leaves the history that it reads: the commits, and nothing of them."""
+    machine, asked = watched
+    assert fails(machine, "deploy", "-y", "99")[0].endswith(f"tiny:{REF} has no 99")
+    newest = ostree("rev-parse", f"--repo={machine.world.path}/served", REF).strip()
+    repo = machine.path / "ostree/repo"
+    assert (repo / f"objects/{newest[:2]}/{newest[2:]}.commit").is_file()
+    set_remote_ref(machine.host().store, f"tiny:{REF}", newest)
+    asked.clear()
+    expected = [
+        f"error: tiny:{REF}: of commit {newest} only a part is here",
+        "hint: pull the rest of it while there is a network: leave out --cache-only",
+    ]
+    for words in (("upgrade", "-y", "-C"), ("deploy", "-y", "-C", "2"), ("upgrade", "-n", "-C")):
+        assert fails(machine, *words) == expected
+    assert asked == []
+    do(machine, "upgrade", "-y")
+    assert first(machine)["checksum"] == newest
+
+
 def test_a_static_delta_takes_the_place_of_objects(watched: tuple[Machine, list[str]]) -> None:
     machine, asked = watched
     repo = f"--repo={machine.world.path}/served"
