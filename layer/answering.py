@@ -40,7 +40,7 @@ def search_packages(host: Host, words: Sequence[str]) -> tuple[Match, ...]:
     """The packages with all of the words in name or summary; NotFound for none."""
     _require_words(words)
     with _opened(host) as opened:
-        found = search(words, asking.sightings(opened.known))
+        found = search(words, asking.sightings(opened.known, words))
     if not found:
         raise NotFound(f"no package has {' and '.join(words)} in its name or summary")
     return found

@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layer import overriding
-from layer.answers import Place, Sighting, search
+from layer.answers import Place, Sighting, forms, search
 from layer.errors import RepositoryError
 from layer.model import BaseState, Nevra, Repository, RepositoryMetadata
 from layer.solver import asking
@@ -218,6 +220,32 @@ def test_filelists_are_read_only_where_nothing_else_can_tell(tmp_path: Path) -> 
     for word in ("/usr/share/lone", "*/lone", "no-name"):
         with pytest.raises(RepositoryError):
             asking.providers(known, word)
+
+
+def test_what_is_looked_at_alone_is_all_that_fits(tmp_path: Path) -> None:
+    """libsolv's own search chooses what is looked at: nothing that fits may be passed over."""
+    specs = [
+        replace(tiny_rpm(name, version=version), summary=f"{what} of THE {name}")
+        for name in ("ant", "Anteater", "ant-farm", "bee", "a.b", "a-1")
+        for version, what in (("1", "Nest"), ("2.ant", "Größe"))
+    ]
+    tiny_repository(tmp_path, *specs)
+    (primary,) = tmp_path.glob("repodata/*primary.xml.gz")
+    repository = Repository("r", "r", (f"file://{tmp_path}",))
+    metadata = RepositoryMetadata(repository, "0" * 64, primary, None)
+    known = asking.Known(BaseState(None, "x86_64"), [metadata], [], {})
+    everything = asking.sightings(known)
+    assert len(everything) == len(specs)
+    texts = ["ant", "ANT", "the nest", "NEST", "größe", "GRÖßE", "a*", "*ant*", "?ee", "[ab]*"]
+    for words in ([one, *other] for one in texts for other in ([], ["of"], ["bee"], ["*n*"])):
+        fewer = asking.sightings(known, words)
+        assert search(words, fewer) == search(words, everything), words
+    forms_of_all = {form for one in everything for form in forms(one.nevra)}
+    for pattern in (*sorted(forms_of_all), "a*", "*-2*", "an[t]*", "?nt", "a-1*"):
+        found = asking.facts(known, [pattern], with_files=False)
+        wanted = [n for n in everything if any(fnmatchcase(f, pattern) for f in forms(n.nevra))]
+        kinds = {(one.nevra.name, one.nevra.arch) for one in wanted}
+        assert {(f.sighting.nevra.name, f.sighting.nevra.arch) for f in found} == kinds, pattern
 
 
 def test_answers_need_no_root(machine_kept: Machine, world: World, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from fnmatch import fnmatchcase
 from functools import cmp_to_key
@@ -29,6 +30,7 @@ _RELATIONS = (
     ("Obsoletes", solv.SOLVABLE_OBSOLETES),
     ("Provides", solv.SOLVABLE_PROVIDES),
 )
+_GLOB_BEGINS = re.compile(r"[*?\[]")
 _MARKER = "solvable:"  # what libsolv puts between dependencies that are of %pre and others
 
 
@@ -44,9 +46,13 @@ class Known:
     loader: Loader = field(default_factory=Loader)
 
 
-def sightings(known: Known) -> tuple[Sighting, ...]:
-    """Every package; of one name and architecture what is in the tree first, then the newest."""
-    return tuple(sighting for sighting, _ in _sighted(known, _open(known, with_filelists=False)))
+def sightings(known: Known, words: Sequence[str] = ()) -> tuple[Sighting, ...]:
+    """Every package that may have the words in its name or its summary, and perhaps others.
+
+    Of one name and architecture what is in the tree comes first, then the newest.
+    """
+    offer = _open(known, with_filelists=False)
+    return tuple(sighting for sighting, _ in _sighted(known, offer, _names_with(offer, words)))
 
 
 def facts(known: Known, patterns: Sequence[str], *, with_files: bool) -> tuple[Facts, ...]:
@@ -56,7 +62,7 @@ def facts(known: Known, patterns: Sequence[str], *, with_files: bool) -> tuple[F
     """
     offer = _open(known, with_filelists=with_files)
     chosen: dict[tuple[str, str, bool], Facts] = {}
-    for sighting, twins in _sighted(known, offer):
+    for sighting, twins in _sighted(known, offer, _names_like(offer, patterns)):
         written = forms(sighting.nevra)
         if not any(fnmatchcase(form, pattern) for form in written for pattern in patterns):
             continue
@@ -97,12 +103,20 @@ def _open(known: Known, *, with_filelists: bool) -> Offer:
     return offer
 
 
-def _sighted(known: Known, offer: Offer) -> Iterator[tuple[Sighting, list[solv.XSolvable]]]:
-    """Each package with all that stands for it in the pool, by name."""
+def _sighted(
+    known: Known, offer: Offer, names: Collection[str] | None
+) -> Iterator[tuple[Sighting, list[solv.XSolvable]]]:
+    """Each package of these names, None for all, with what stands for it in the pool, by name.
+
+    Whoever asks for few names waits less: each package costs more than all of libsolv's search.
+    """
     named: dict[tuple[str, str], list[solv.XSolvable]] = {}
     for each in offer.pool.solvables:
-        if each.arch not in SOURCE_ARCHES and each.name != PRETENDED:
-            named.setdefault((each.name, each.arch), []).append(each)
+        name = each.name
+        if (names is not None and name not in names) or name == PRETENDED:
+            continue
+        if each.arch not in SOURCE_ARCHES:
+            named.setdefault((name, each.arch), []).append(each)
     for _, group in sorted(named.items()):
         by_nevra: dict[Nevra, list[solv.XSolvable]] = {}
         for each in sorted(group, key=cmp_to_key(_newest_first)):
@@ -110,6 +124,35 @@ def _sighted(known: Known, offer: Offer) -> Iterator[tuple[Sighting, list[solv.X
                 by_nevra.setdefault(name, []).append(each)
         pairs = [(_sighting(known, offer, n, twins), twins) for n, twins in by_nevra.items()]
         yield from sorted(pairs, key=lambda pair: _is_outside(pair[0]))
+
+
+def _names_with(offer: Offer, words: Iterable[str]) -> set[str] | None:
+    """The names of all packages with one of the words in name or summary, None where all may be.
+
+    libsolv knows only of letters of ASCII which are small and which are not.
+    """
+    plain = [word for word in words if word.isascii() and not is_glob(word)]
+    if not plain:
+        return None
+    rarest = max(plain, key=len)
+    flags = solv.Dataiterator.SEARCH_SUBSTRING | solv.Dataiterator.SEARCH_NOCASE
+    return {
+        str(match.solvable.name)
+        for key in (solv.SOLVABLE_NAME, solv.SOLVABLE_SUMMARY)
+        for match in offer.pool.Dataiterator(key, rarest, flags)
+    }
+
+
+def _names_like(offer: Offer, patterns: Iterable[str]) -> set[str]:
+    """The names of all packages that patterns may fit, whose `forms` begin with the name."""
+    whole = [pattern for pattern in patterns if not is_glob(pattern)]
+    begun = [_GLOB_BEGINS.split(pattern)[0] for pattern in patterns if is_glob(pattern)]
+    return {
+        name
+        for name in {str(each.name) for each in offer.pool.solvables}
+        if any(pattern.startswith(name) for pattern in (*whole, *begun))
+        or any(name.startswith(start) for start in begun)
+    }
 
 
 def _newest_first(one: solv.XSolvable, other: solv.XSolvable) -> int:
@@ -237,7 +280,7 @@ def _providers(
         return ()
     listed = [
         Provider(sighting, tuple(sorted(what[sighting.nevra])))
-        for sighting, _ in _sighted(known, offer)
+        for sighting, _ in _sighted(known, offer, {nevra.name for nevra in what})
         if sighting.nevra in what
     ]
     return tuple(sorted(listed, key=lambda one: _is_outside(one.sighting)))
