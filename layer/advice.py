@@ -128,8 +128,11 @@ def _beginning(host: Host, verb: str) -> tuple[str, ...]:
         *(["--stateroot", options.stateroot] if options.stateroot else []),
         *(word for folder in folders for word in ("--repo-dir", folder)),
         *(word for name in options.choice.only for word in ("--repo", name)),
-        *(word for name in options.choice.disabled for word in ("--disablerepo", name)),
-        *(word for name in options.choice.enabled for word in ("--enablerepo", name)),
+        *(
+            word
+            for name, is_on in options.choice.switched
+            for word in ("--enablerepo" if is_on else "--disablerepo", name)
+        ),
         *(["--cachedir", str(options.cache)] if options.cache else []),
         *(["--cache-only"] if options.cache_only else []),
         *(word for name in options.accept_unscripted for word in ("--accept-unscripted", name)),

@@ -192,11 +192,8 @@ def _more_repositories(command: Command) -> Iterator[Trial]:
     base = command.base or host.base_commit(host.require_pending())
     disabled = [r.id for r in host.all_repositories(base) if not r.is_enabled]
     for name in disabled[:_MOST_REPOSITORIES]:
-        more = replace(
-            choice,
-            disabled=tuple(word for word in choice.disabled if word != name),
-            enabled=(*choice.enabled, name),
-        )
+        others = (each for each in choice.switched if each != (name, False))
+        more = replace(choice, switched=(*others, (name, True)))
         other = replace(host, options=replace(host.options, choice=more))
         yield Trial(replace(command, host=other), f"with the repository {name}")
 

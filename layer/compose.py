@@ -11,36 +11,31 @@ from pathlib import Path
 
 from layer import consent, ids, pipeline, spans
 from layer.accounts import read_accounts
-from layer.errors import InvalidInput, NotFound
+from layer.errors import InvalidInput
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.foresight import audits_of
 from layer.frozen import dataclass
 from layer.host import require_root
 from layer.importer import find_package, import_packages, read_package_header
+from layer.ingredients import AS_WRITTEN, Selecting, select
 from layer.kernels import boot_metadata, initramfs_path, kernels_of
 from layer.labelling import with_moved_labels
 from layer.lock import TreeOptions, format_metadata
 from layer.model import (
-    BaseState,
+    Commit,
     NearTree,
     Package,
     PackageHeader,
     PackageTree,
-    Preference,
     Repository,
-    Request,
-    RequestKind,
     Tree,
 )
 from layer.report import Reporter
 from layer.repos import read_repositories
 from layer.rpmfile.header import read_header
 from layer.sections import repository_variables
-from layer.signing import Fetching, check_packages, fetch_checked
+from layer.signing import Fetching, check_packages
 from layer.skeleton import OS_RELEASE, own_paths, skeleton, with_version_id
-from layer.solver.cache import open_cache
-from layer.solver.loading import Loader
-from layer.solver.resolve import resolve
 from layer.store.archive import Archive
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text, write_text
@@ -69,6 +64,8 @@ def compose_and_publish(
     repository_directories: Sequence[Path],
     cache: Path,
     reporter: Reporter,
+    *,
+    selecting: Selecting = AS_WRITTEN,
 ) -> Composed:
     """Composes in a bare repository below `cache` and publishes in an archive one.
 
@@ -83,7 +80,9 @@ def compose_and_publish(
     if published is not None:
         published.fetch_back(store, parsed.ref)
     taken = published.versions(parsed.ref) if published else ()
-    composed = compose_tree(parsed, store, repositories, cache, reporter, taken=taken)
+    composed = compose_tree(
+        parsed, store, repositories, cache, reporter, taken=taken, selecting=selecting
+    )
     reporter.step("Publishing")
     Archive.create(repository).publish(store, parsed.ref)
     return composed
@@ -98,24 +97,22 @@ def compose_tree(
     *,
     taken: Sequence[str] = (),
     timestamp: int | None = None,
+    selecting: Selecting = AS_WRITTEN,
 ) -> Composed:
     """Makes the next commit of the treefile's ref in a bare repository.
 
-    `taken` are the versions that were published already.
-
-    `timestamp` (seconds) is that of the commit and of the packages' installation;
-    without it SOURCE_DATE_EPOCH, else now, and later than the predecessor's: machines
-    take a base that is not for the older one. An existing version is refused.
+    `taken` are the versions that were published already. `selecting` chooses in place of the
+    treefile, for once. `timestamp` (seconds) is that of the commit and of the packages'
+    installation; without it SOURCE_DATE_EPOCH, else now, and later than the predecessor's:
+    machines take a base that is not for the older one. An existing version is refused.
     """
     require_root()
     parent = store.find_commit(treefile.ref)
     previous = store.read_commit(parent) if parent else None
-    epoch = timestamp if timestamp is not None else _now()
-    if previous and timestamp is None:
-        epoch = max(epoch, previous.timestamp + 1)
-    present = [str(previous.metadata.get("version", ""))] if previous else []
-    number = _version(treefile, [*present, *taken])
-    packages, unscripted = _packages(treefile, repositories, store, cache, reporter)
+    epoch = _now(previous) if timestamp is None else timestamp
+    present = str(previous.metadata.get("version", "")) if previous else ""
+    number = _version(treefile, [present, *taken])
+    packages, notes = _packages(treefile, repositories, store, cache, reporter, selecting)
     with (
         pipeline.scratch_in(store.path / "tmp") as scratch,
         spans.phase("commit"),
@@ -136,9 +133,11 @@ def compose_tree(
             finish=partial(_finish, store, treefile, number),
             tree_options=TreeOptions(documentation=treefile.documentation),
         )
-        metadata = dict(format_metadata(replace(assembled.lock, ids=()), assembled.record))
-        metadata["version"] = str(number)
-        metadata |= _boot_metadata(store, assembled.tree, treefile)
+        metadata = {
+            **format_metadata(replace(assembled.lock, ids=()), assembled.record),
+            "version": str(number),
+            **_boot_metadata(store, assembled.tree, treefile),
+        }
         checksum = store.write_commit(
             assembled.tree,
             parent=parent,
@@ -148,7 +147,7 @@ def compose_tree(
         )
         store.set_ref(treefile.ref, checksum)
         pipeline.keep_copies(store, assembled, treefile.ref)
-    return Composed(treefile.ref, checksum, number, len(packages), (*assembled.notes, *unscripted))
+    return Composed(treefile.ref, checksum, number, len(packages), (*assembled.notes, *notes))
 
 
 def _read(file: Path) -> str:
@@ -158,8 +157,9 @@ def _read(file: Path) -> str:
         raise InvalidInput(f"cannot read {file}: {error}") from error
 
 
-def _now() -> int:
-    return int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+def _now(previous: Commit | None) -> int:
+    now = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return max(now, previous.timestamp + 1) if previous else now
 
 
 def _version(treefile: Treefile, taken: Sequence[str]) -> int:
@@ -180,27 +180,13 @@ def _packages(
     store: OstreeStore,
     cache: Path,
     reporter: Reporter,
+    selecting: Selecting,
 ) -> tuple[list[PackageTree], tuple[str, ...]]:
-    """The imported packages, and notes on their scriptlets."""
-    chosen = _choose_repositories(treefile, repositories)
-    reporter.step("Reading repositories")
+    """The imported packages, and notes on groups and on scriptlets."""
     fetching = Fetching(cache, reporter, refresh=True)
-    offered = [fetch_checked(repository, fetching) for repository in chosen]
-    chosen = [offer.repository for offer in offered]
-    names = {*treefile.packages}
-    if treefile.kernel:
-        names |= {treefile.kernel.package, treefile.kernel.initramfs} - {""}
-    wanted = [Request(RequestKind.PACKAGE, name) for name in sorted(names)]
-    reporter.step("Solving")
-    loader = Loader(open_cache(cache, reporter))
-    resolution = resolve(
-        BaseState(None, treefile.arch),
-        offered,
-        wanted,
-        preference=Preference(with_recommended=treefile.install_weak_deps),
-        loader=loader,
-    )
-    packages = [s.package for s in resolution.selections]
+    ingredients = select(treefile, repositories, selecting, fetching)
+    chosen = ingredients.repositories
+    packages = list(ingredients.resolution.packages)
     todo = [p for p in packages if find_package(store, p.checksum) is None]
     fetched = fetch_headers(todo, chosen, cache, reporter) if todo else {}
     check_packages(store, packages, fetched, chosen, fetching)
@@ -211,7 +197,8 @@ def _packages(
     notes = _scriptlets(treefile, headers, read_triggers(store, empty_tree(store)))
     _import(store, todo, chosen, cache, reporter)
     imported = [find_package(store, package.checksum) for package in packages]
-    return [package for package in imported if package is not None], notes
+    found = [package for package in imported if package is not None]
+    return found, (*ingredients.notes, *notes)
 
 
 def _scriptlets(
@@ -227,19 +214,6 @@ def _scriptlets(
         for nevra, audit in pairs
         if audit.unknown
     )
-
-
-def _choose_repositories(
-    treefile: Treefile, repositories: Sequence[Repository]
-) -> list[Repository]:
-    there = {repository.id: repository for repository in repositories}
-    missing = [name for name in treefile.repositories if name not in there]
-    if missing:
-        raise NotFound(
-            f"no such repository: {', '.join(missing)}",
-            f"--repo-dir names directories of .repo files; they have: {', '.join(there) or 'none'}",
-        )
-    return [there[name] for name in treefile.repositories]
 
 
 @spans.phase("import")

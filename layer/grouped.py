@@ -18,13 +18,15 @@ _MOST = 64  # blockers that one becomes, where its packages are of many groups
 
 @dataclass(frozen=True, slots=True)
 class GroupNews:
-    """What came of reading groups: members that nobody has, groups that nobody lists.
+    """What came of reading groups: members that nobody has or do not fit, groups nobody lists.
 
-    `missing` are groups and names of members that nobody has, `unlisted` groups that stay what
-    they were before, each with the reason.
+    `missing` are groups and names of members that nobody has, `unfitting` such of members that
+    cannot be had beside the rest, with the reason, `unlisted` groups that stay what they were
+    before, with the reason.
     """
 
     missing: tuple[tuple[str, str], ...] = ()
+    unfitting: tuple[tuple[str, str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
 
 

@@ -118,6 +118,11 @@ def _requests(item: Change) -> dict[str, Any]:
                 "request": request.text,
                 "packages": list(request.members),
                 "missing": [name for text, name in item.group_news.missing if text == request.text],
+                "unfitting": {
+                    name: reason
+                    for text, name, reason in item.group_news.unfitting
+                    if text == request.text
+                },
             }
             for request in groups_among(item.after.requests)
         ],

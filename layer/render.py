@@ -235,7 +235,7 @@ def _moved(item: Change, width: int | None) -> list[str]:
 
 
 def _groups(item: Change) -> list[str]:
-    """What groups list and nobody has, and groups that cannot be read any more."""
+    """What groups list and cannot be had, and groups that cannot be read any more."""
     groups = dict.fromkeys(text for text, _ in item.group_news.missing)
     lines = [
         f"  {text}: {', '.join(shown(n) for t, n in item.group_news.missing if t == text)}"
@@ -243,6 +243,11 @@ def _groups(item: Change) -> list[str]:
     ]
     if lines:
         lines.insert(0, "Of groups, but left out, as no enabled repository has it:")
+    unfitting = [
+        f"  {text}: {printable(name)}: {why}" for text, name, why in item.group_news.unfitting
+    ]
+    if unfitting:
+        lines += ["Of groups, but left out, as it does not fit:", *unfitting]
     stale = [f"  {text}: {why}" for text, why in item.group_news.unlisted]
     return [*lines, *(["Groups that stay what they were:", *stale] if stale else [])]
 

@@ -14,17 +14,16 @@ from layer.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Globs over ids: `only` these are enabled; then some are `disabled`, then some `enabled`."""
+    """Globs over ids: `only` these are enabled; then each of `switched` in turn is, or is not."""
 
     only: tuple[str, ...] = ()
-    disabled: tuple[str, ...] = ()
-    enabled: tuple[str, ...] = ()
+    switched: tuple[tuple[str, bool], ...] = ()
 
 
 def choose(repositories: Sequence[Repository], choice: Choice) -> tuple[Repository, ...]:
     """The repositories, enabled as the choice has it; InvalidInput names ids that none has."""
     ids = [repository.id for repository in repositories]
-    words = (*choice.only, *choice.disabled, *choice.enabled)
+    words = (*choice.only, *(word for word, _ in choice.switched))
     unknown = [w for w in dict.fromkeys(words) if not any(fnmatchcase(id_, w) for id_ in ids)]
     if unknown:
         near = [id_ for word in unknown for id_ in get_close_matches(word, ids, 2)]
@@ -47,8 +46,10 @@ def split_ids(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_enabled(repository: Repository, choice: Choice) -> bool:
-    def is_in(globs: Sequence[str]) -> bool:
-        return any(fnmatchcase(repository.id, glob) for glob in globs)
-
-    is_enabled = is_in(choice.only) if choice.only else repository.is_enabled
-    return is_in(choice.enabled) or (is_enabled and not is_in(choice.disabled))
+    is_only = any(fnmatchcase(repository.id, glob) for glob in choice.only)
+    is_enabled = is_only if choice.only else repository.is_enabled
+    # As dnf takes them: the last one that names a repository counts.
+    for glob, is_on in choice.switched:
+        if fnmatchcase(repository.id, glob):
+            is_enabled = is_on
+    return is_enabled

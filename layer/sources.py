@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from layer.model import (
     Repository,
     RepositoryMetadata,
     Request,
+    RequestKind,
     Resolution,
 )
 from layer.origin import Origin
@@ -31,6 +32,7 @@ from layer.reaching import Reached, lacking, reach_repositories
 from layer.rpmdb import extract_database
 from layer.solver.cache import open_cache
 from layer.solver.loading import Loader
+from layer.solver.optional import unfitting
 from layer.solver.presence import Presence, presence
 from layer.solver.resolve import KEEP_INACTIVE, blockers, classify, resolve
 
@@ -87,6 +89,26 @@ class Sources:
             files=origin.files,
         )
         return gathered_blockers(found, origin.asked)
+
+    def unfitting(self, origin: Origin, names: Iterable[str]) -> tuple[str, ...] | None:
+        """Those packages that cannot be had beside what an origin asks for, None where that cannot.
+
+        Somebody has a package of each of the names.
+        """
+        removed = origin.overrides.removed
+        found = unfitting(
+            self.base,
+            self.metadata,
+            spread(origin.wanted, removed),
+            (Request(RequestKind.PACKAGE, name) for name in names if name not in removed),
+            lock=self.lock.packages,
+            locked_headers=self.locked_headers,
+            preference=self.preference,
+            overrides=origin.overrides,
+            files=origin.files,
+            loader=self.loader,
+        )
+        return None if found is None else tuple(request.text for request in found)
 
     def presence(self, names: Sequence[str], origin: Origin) -> Presence:
         """Which of the names packages have, those that came as files for the origin too."""

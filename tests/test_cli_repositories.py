@@ -254,10 +254,17 @@ def test_repositories_are_chosen_for_one_command(
         ("--repo", "other"),
         ("--repoid=*the?",),
         ("--disablerepo=*", "--enablerepo=other"),
+        ("--enablerepo=bare", "--disablerepo=bare,other", "--enablerepo=other"),
+        ("--repo=tiny", "--disablerepo=other", "--enablerepo=other"),
     ):
         assert "Installing 1 package" in do(machine, "install", *options, *words, "extra").stdout
-    for words in (("--repo=other", "pear"), ("--disablerepo=tiny", "pear")):
-        assert "pear" in fails(machine, "install", *options, *words)[0]
+    for words in (
+        ("--repo=other", "pear"),
+        ("--disablerepo=tiny", "pear"),
+        ("--enablerepo=*", "--disablerepo=bare,tiny", "pear"),
+        ("--enablerepo=other", "--disablerepo=oth*", "extra"),
+    ):
+        assert words[-1] in fails(machine, "install", *options, *words)[0]
     error, hint = fails(machine, "install", *options, "--enablerepo=a,other,z*", "extra")
     assert error == "error: no repository is called a, z*"
     assert hint == "hint: there is: bare, other, tiny"

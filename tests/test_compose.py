@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from layer.skeleton import with_version_id
 from layer.store.objects import OstreeStore
-from testdata.distro.tiny import Scriptlet, tiny_rpm
-from tests.world import REF, World, base_packages, layer, ostree
+from testdata.distro.tiny import Scriptlet, tiny_repository, tiny_rpm
+from tests.world import REF, World, base_packages, layer, ostree, write_repo_file
 
 
-def compose(world: World, treefile: Path, status: int = 0) -> tuple[str, str]:
+def compose(world: World, treefile: Path, *more: str, status: int = 0) -> tuple[str, str]:
     """Runs the program; its output and errors."""
-    words = ["--repo", str(world.path / "served"), "--repo-dir", str(world.repo_dir)]
+    words = ["--repo", str(world.path / "served"), "--repo-dir", str(world.repo_dir), *more]
     cache = ["--cachedir", str(world.path / "build")]
     done = layer("compose", "tree", str(treefile), *words, *cache, status=status)
     return done.stdout, done.stderr
@@ -126,6 +127,71 @@ def test_a_missing_repository_or_package_is_named(own_world: World) -> None:
     treefile.write_text(text.replace('"tiny-libc"', '"no-1", "no-2"'))
     errors = compose(own_world, treefile, status=1)[1]
     assert "no-1, no-2" in errors
+
+
+COMPS = """<comps>
+<group><id>more</id><name>More</name><packagelist><packagereq>web</packagereq>
+<packagereq>casper</packagereq><packagereq type="default">needs-libc</packagereq>
+<packagereq type="conditional" requires="web">pear</packagereq></packagelist></group>
+<group><id>old</id><name>Old</name><packagelist><packagereq>needs-libc</packagereq>
+</packagelist></group>
+<environment><id>all</id><name>All</name><grouplist><groupid>more</groupid></grouplist>
+</environment></comps>
+"""
+
+
+def programs(world: World) -> list[str]:
+    """The programs of the newest base that it need not have."""
+    listed = ostree(f"--repo={world.path}/served", "ls", "-R", REF, "/usr/bin")
+    return [name for name in ("other", "pear", "web") if f"/usr/bin/{name}\n" in listed]
+
+
+def test_groups_of_a_treefile(own_world: World) -> None:
+    comps, treefile = own_world.path / "comps.xml", own_world.path / "tree.toml"
+    comps.write_text(COMPS)
+    command = ["modifyrepo_c", "--mdtype=group", str(comps)]
+    subprocess.run([*command, str(own_world.packages / "repodata")], check=True)
+    text = treefile.read_text()
+    for word in ("@more", "@^all"):
+        treefile.write_text(text.replace('"tiny-libc"', f'"tiny-libc", "{word}"'))
+        _, errors = compose(own_world, treefile)
+        assert programs(own_world) == ["pear", "web"]
+        assert f"note: {word}: no enabled repository has casper, which is left out\n" in errors
+        assert f"note: {word}: needs-libc is left out: needs-libc-1-1.x86_64 needs " in errors
+    before = head(own_world)
+    treefile.write_text(text.replace('"tiny-libc"', '"tiny-libc", "@old"'))
+    _, errors = compose(own_world, treefile, status=1)
+    assert "error: needs-libc-1-1.x86_64 needs tiny-libc = 9.99" in errors
+    treefile.write_text(text.replace('"tiny-libc"', '"tiny-libc", "@nonesuch"'))
+    _, errors = compose(own_world, treefile, status=1)
+    assert "error: no enabled repository has the group nonesuch\n" in errors
+    assert head(own_world) == before
+
+
+def test_repositories_and_packages_may_be_chosen_for_once(own_world: World) -> None:
+    other = own_world.path / "other"
+    tiny_repository(other, tiny_rpm("web", "/usr/bin/other", version="2", arch="x86_64"))
+    write_repo_file(own_world.repo_dir, "other", other.as_uri())
+    treefile = own_world.path / "tree.toml"
+    treefile.write_text(treefile.read_text().replace('"tiny-libc"', '"tiny-libc", "web"'))
+    for words, expected in (
+        ((), ["web"]),  # the treefile names one repository alone, enabled or not
+        (("--enablerepo", "other"), ["other"]),
+        (("--enablerepo", "*", "-x", "web-2*"), ["web"]),
+        (("--enablerepo", "other", "--disablerepo", "oth*"), ["web"]),
+        (("--disablerepo", "oth*", "--enablerepo", "other"), ["other"]),
+        (("--repoid", "tiny,other"), ["other"]),
+    ):
+        compose(own_world, treefile, *words)
+        assert programs(own_world) == expected
+    before = head(own_world)
+    errors = compose(own_world, treefile, "--repoid=other", status=1)[1]
+    assert "error: no enabled repository has tiny-kernel" in errors
+    errors = compose(own_world, treefile, "--disablerepo=*", status=1)[1]
+    assert "error: no repository is left to take packages from" in errors
+    errors = compose(own_world, treefile, "--repoid=othr", status=1)[1]
+    assert "error: no repository is called othr\nhint: did you mean other?" in errors
+    assert head(own_world) == before
 
 
 @pytest.mark.parametrize(

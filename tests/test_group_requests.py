@@ -44,6 +44,9 @@ SHOP = (
         for name in ("handle", "saw", "drill", "nails", "glue", "grip", "tape", "bench", "lamp")
     ),
     tiny_rpm("anvil", requires=("nowhere-to-be-had",)),
+    tiny_rpm("anvil-stand", requires=("anvil",)),
+    tiny_rpm("anvil-cover", requires=("anvil",)),
+    tiny_rpm("rival", conflicts=("lamp",)),
 )
 GROUPS = {
     "tools": MEMBERS,
@@ -53,6 +56,11 @@ GROUPS = {
     "ghosts": "<packagereq>casper</packagereq><packagereq>rarity</packagereq>",
     "empty": "",
     "heavy": "<packagereq>anvil</packagereq><packagereq>lamp</packagereq>",
+    "spare": """<packagereq>lamp</packagereq><packagereq type="default">anvil</packagereq>
+        <packagereq type="default">bench</packagereq><packagereq type="default">rival</packagereq>
+        <packagereq type="conditional" requires="lamp">anvil-stand</packagereq>
+        <packagereq type="optional">anvil-cover</packagereq>""",
+    "vain": """<packagereq type="default">anvil</packagereq><packagereq>casper</packagereq>""",
 }
 # What `@tools` comes to: `grip` for the handle that the hammer needs, `tape` for the grip.
 TOOLS = ["glue", "grip", "hammer", "saw", "tape"]
@@ -168,7 +176,7 @@ def test_the_plan_says_what_comes_for_a_group_and_what_nobody_has(
     assert (whys["saw"], whys["handle"]) == ("asked for as @tools", "needed by hammer")
     found = json.loads(run(machine_kept, shop, "install", "--dry-run", "--json", "@tools"))
     assert found["requests"]["groups"] == [
-        {"request": "@tools", "packages": TOOLS, "missing": ["rarity"]}
+        {"request": "@tools", "packages": TOOLS, "missing": ["rarity"], "unfitting": {}}
     ]
     assert found["requests"]["added"] == ["@tools"]
 
@@ -268,6 +276,63 @@ def test_a_group_that_does_not_fit_is_refused_with_the_package(
     assert "anvil-1-1.noarch needs nowhere-to-be-had" in lines[0]
 
 
+def test_what_a_group_can_do_without_and_does_not_fit_is_left_out(
+    machine: Machine, shop: Shop
+) -> None:
+    plan = run(machine, shop, "install", "@spare")
+    lines = plan.splitlines()
+    start = lines.index("Of groups, but left out, as it does not fit:") + 1
+    assert lines[start : start + 4] == [
+        "  @spare: anvil: anvil-1-1.noarch needs nowhere-to-be-had, "
+        "which no enabled repository provides",
+        "  @spare: anvil-stand: anvil-1-1.noarch needs nowhere-to-be-had, "
+        "which no enabled repository provides",
+        "  @spare: rival: lamp-1-1.noarch and rival-1-1.noarch exclude each other",
+        "",
+    ]
+    assert machine.layered() == ["bench", "lamp"]
+    assert recorded(machine) == {"@spare": ["bench", "lamp"]}
+    found = json.loads(run(machine, shop, "install", "-n", "--json", "@spare/optional"))
+    group = next(g for g in found["requests"]["groups"] if g["request"] == "@spare/optional")
+    assert group["packages"] == ["bench", "lamp"]
+    assert sorted(group["unfitting"]) == ["anvil", "anvil-cover", "anvil-stand", "rival"]
+    # What is in the way of a package that need not come is no reason to leave it out for ever.
+    assert "No upgrade available." in run(machine, shop, "upgrade")
+    assert error(machine, shop, "install", "@vain") == [
+        "nothing of @vain can be layered: no enabled repository has casper",
+        "nothing of @vain can be layered: anvil-1-1.noarch needs nowhere-to-be-had, "
+        "which no enabled repository provides",
+        "hint: `layer group info NAME` shows what is in a group",
+    ]
+
+
+def test_what_did_not_fit_comes_with_the_upgrade_that_makes_it_fit(
+    machine: Machine, own_shop: Shop
+) -> None:
+    run(machine, own_shop, "install", "@spare")
+    own_shop.publish(comps(GROUPS), [tiny_rpm("nowhere-to-be-had")])
+    run(machine, own_shop, "install", "saw")
+    assert recorded(machine)["@spare"] == ["bench", "lamp"]
+    run(machine, own_shop, "upgrade")
+    assert recorded(machine)["@spare"] == ["anvil", "anvil-stand", "bench", "lamp"]
+    assert "nowhere-to-be-had" in machine.layered()
+    # What it came to once is not given up for an upgrade: that is asked first.
+    for file in (own_shop.path / "packages").rglob("nowhere-*.rpm"):
+        file.unlink()
+    own_shop.publish(comps(GROUPS))
+    lines = error(machine, own_shop, "upgrade")
+    assert lines[:2] == ["these layers do not fit the new base:", "  @spare:"]
+
+
+def test_what_else_cannot_be_had_takes_no_package_from_a_group(
+    machine_kept: Machine, shop: Shop
+) -> None:
+    lines = error(machine_kept, shop, "install", "@spare", "anvil-stand")
+    assert lines[0] == "anvil-stand cannot be layered:"
+    assert [line for line in lines if "spare" in line] == lines[-1:]
+    assert lines[-1].endswith(" @spare  # without anvil-stand")
+
+
 def test_a_damaged_list_hinders_those_alone_who_want_groups(
     machine: Machine, own_shop: Shop
 ) -> None:
@@ -302,6 +367,22 @@ def test_answers_name_the_group(equipped: Machine, shop: Shop) -> None:
         }
     )
     assert "plain,@tools" in completed.stdout
+
+
+def test_groups_are_completed_from_what_was_fetched(machine: Machine, shop: Shop) -> None:
+    def completed(word: str) -> list[str]:
+        words = f"layer install --sysroot {machine.path} {' '.join(shop.options)} {word}"
+        number = str(words.count(" "))
+        env = {"_LAYER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": number}
+        return layer(env=env).stdout.split()
+
+    shop.asked.clear()
+    assert completed("@") == []
+    machine.layer("refresh-md", *shop.options)
+    shop.asked.clear()
+    assert completed("@e") == ["plain,@empty", "plain,@extra"]
+    assert {"plain,@tools", "plain,@^workshop"} <= {*completed("@")}
+    assert (completed("e"), shop.asked) == ([], [])
 
 
 def test_what_was_not_asked_for_is_not_taken_away(equipped: Machine, shop: Shop) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layer.commands import _rpm_ostree
+from layer.commands import _rpm_ostree, _switches
 from layer.commands._speech import answer, answer_json, columns, manner, say, tell
 from layer.commands._voice import voice
 from layer.errors import LayerError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 UNCHANGED = 77
 _REPO_DIRS = "repository_directories"
-_CHOICE = ("only_repositories", "disabled_repositories", "enabled_repositories")
 _CACHE = "cache_directory"
 _ACCEPT = "accept_unscripted"
 _CACHE_ONLY = "cache_only"
@@ -68,7 +67,6 @@ def opening_options(function: Decorated) -> Decorated:
     def wrapper(sysroot: Path, stateroot: str | None, no_wait: bool, **rest: Any) -> Any:
         from layer.host import Options, open_host
         from layer.model import Preference
-        from layer.repository_choice import Choice, split_ids
 
         options = Options(
             stateroot=stateroot,
@@ -81,7 +79,7 @@ def opening_options(function: Decorated) -> Decorated:
             usual_scriptlets="warn" if _rpm_ostree.is_caller() else "stop",
             lock_finalization=rest.pop(_LOCK, False),
             once=rest.pop(_ONCE, False),
-            choice=Choice(*(split_ids(rest.pop(key, ())) for key in _CHOICE)),
+            choice=_switches.said(rest),
             preference=Preference(rest.pop(_EXCLUDES, ()), rest.pop(_BEST, False)),
         )
         return function(opened=functools.partial(open_host, sysroot, options, voice()), **rest)
@@ -91,14 +89,8 @@ def opening_options(function: Decorated) -> Decorated:
 
 def repository_options(function: Decorated) -> Decorated:
     """--repo, --enablerepo, --disablerepo, --repo-dir and --cachedir, for `sysroot_options`."""
-    only, disabled, enabled = _CHOICE
-    for names, key in (
-        (("--disablerepo",), disabled),
-        (("--enablerepo",), enabled),
-        (("--repo", "--repoid"), only),
-    ):
-        # Hidden as all verbs with repositories have them: layer(1) has them once for all.
-        function = click.option(*names, key, multiple=True, metavar="ID", hidden=True)(function)
+    # Hidden as all verbs with repositories have them: layer(1) has them once for all.
+    function = _switches.repository_switches("--repo", "--repoid")(function)
     function = click.option(
         "--cachedir",
         _CACHE,

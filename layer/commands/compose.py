@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from layer.commands import _switches
+from layer.commands._options import choice_options
 from layer.commands._speech import answer_json, tell
 from layer.commands._voice import voice
 
@@ -38,19 +41,33 @@ def command() -> None:
     help="Keep imported packages and the bare repository here (default: REPO.cache).",
 )
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
+@choice_options
+@_switches.repository_switches("--repoid")
 def tree(
-    treefile: Path, repo: Path, repo_dirs: tuple[Path, ...], cachedir: Path | None, is_json: bool
+    treefile: Path,
+    repo: Path,
+    repo_dirs: tuple[Path, ...],
+    cachedir: Path | None,
+    excludes: tuple[str, ...],
+    is_best: bool,
+    is_json: bool,
+    **switches: Any,
 ) -> None:
     """Make the next commit of TREEFILE's ref.
 
     It is published in REPO, which any web server can serve.
     """
     from layer.compose import compose_and_publish
+    from layer.ingredients import Selecting
+    from layer.model import Preference
 
     reporter = voice()
+    selecting = Selecting(_switches.said(switches), Preference(excludes, is_best))
     cache = cachedir or repo.with_name(f"{repo.name}.cache")
     with reporter.working():
-        composed = compose_and_publish(treefile, repo, repo_dirs, cache, reporter)
+        composed = compose_and_publish(
+            treefile, repo, repo_dirs, cache, reporter, selecting=selecting
+        )
     for note in composed.notes:
         reporter.note(note)
     if is_json:

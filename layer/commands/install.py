@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from layer.commands import _completion
 from layer.commands._options import (
     carry_out,
     change_options,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Layer packages over the base.")
-@click.argument("packages", metavar="PKG...", nargs=-1)
+@click.argument("packages", metavar="PKG...", nargs=-1, shell_complete=_completion.groups)
 @click.option("--idempotent", is_flag=True, help="Packages asked for already are no error.")
 @click.option("--allow-inactive", is_flag=True, help="Keep requests that the base fulfils.")
 @click.option("--uninstall", multiple=True, hidden=True)  # on the page: the screen is full

@@ -11,7 +11,6 @@ import solv
 from layer import spans
 from layer.blockers import Blocker, find_blockers
 from layer.errors import InvalidInput, LayerError, Unsolvable
-from layer.frozen import dataclass
 from layer.model import (
     BaseState,
     LockedPackage,
@@ -23,12 +22,12 @@ from layer.model import (
     Selection,
 )
 from layer.overrides import NO_OVERRIDES, Overrides
+from layer.solver.jobs import NO_PREFERENCE, Options, solve, split, wishes_of
 from layer.solver.loading import Loader
 from layer.solver.overriding import Overridden, Wish, check_architecture, dependents, override
 from layer.solver.pool import Offer, nevra, package
 from layer.solver.problems import explain, held
 from layer.solver.requests import (
-    candidates,
     classify_word,
     missing,
     needs_filelists,
@@ -36,7 +35,6 @@ from layer.solver.requests import (
     sort_key,
 )
 
-_NO_PREFERENCE = Preference()
 KEEP_INACTIVE = "--allow-inactive keeps the request for the day the base drops it"
 _NOT_BEST_HINT = "an older version can be had: leave --best out"
 
@@ -77,7 +75,7 @@ def resolve(
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
     new: frozenset[Request] = frozenset(),
-    preference: Preference = _NO_PREFERENCE,
+    preference: Preference = NO_PREFERENCE,
     allow_inactive: bool = False,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
@@ -94,7 +92,7 @@ def resolve(
     Unsolvable all reasons why not.
     """
     refuse_unsupported(wanted)
-    options = _Options(
+    options = Options(
         tuple(sorted(set(wanted), key=sort_key)),
         tuple(sorted(set(lock))),
         frozenset() if allow_inactive else new,
@@ -122,7 +120,7 @@ def blockers(
     *,
     lock: Sequence[LockedPackage] = (),
     locked_headers: Mapping[str, Path] | None = None,
-    preference: Preference = _NO_PREFERENCE,
+    preference: Preference = NO_PREFERENCE,
     overrides: Overrides = NO_OVERRIDES,
     files: Sequence[LockedPackage] = (),
     loader: Loader | None = None,
@@ -132,7 +130,7 @@ def blockers(
     () where it can, and where overrides alone are what cannot be.
     """
     refuse_unsupported(wanted)
-    options = _Options(
+    options = Options(
         tuple(sorted(set(wanted), key=sort_key)), tuple(sorted(set(lock))), preference=preference
     )
     known_files, loader = {*lock, *files}, loader or Loader()
@@ -144,14 +142,14 @@ def blockers(
             break  # filelists would tell nothing more
     overridden = override(offer, overrides)
     places = [wish for wish, _ in overridden.places]
-    wishes = {wish.request: wish for wish in _wishes(offer, options.wanted)}
+    wishes = {wish.request: wish for wish in wishes_of(offer, options.wanted)}
     unknown = [wish.request for wish in wishes.values() if not wish.candidates]
     known = [Blocker((one,), missing(offer, [one]).message) for one in unknown]
 
     def why_not(requests: tuple[Request, ...]) -> LayerError | None:
-        active, _ = _split(offer, (wishes[request] for request in requests))
+        active, _ = split(offer, (wishes[request] for request in requests))
         active += places
-        _, problems = _solve(offer, active, options, overridden)
+        _, problems = solve(offer, active, options, overridden)
         return _unsolvable(offer, active, options, overridden) if problems else None
 
     if why_not(()) is not None:
@@ -172,31 +170,20 @@ def _meant(wishes: Mapping[Request, Wish], blocker: Blocker) -> Iterable[str]:
             yield f"{request.label} is asked for, {held(owners)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What is asked for, sorted; requests in `refused` may not be inactive."""
-
-    wanted: tuple[Request, ...]
-    lock: tuple[LockedPackage, ...]
-    refused: frozenset[Request] = frozenset()
-    preference: Preference = _NO_PREFERENCE
-    overrides: Overrides = NO_OVERRIDES
-
-
-def _resolve(offer: Offer, options: _Options) -> Resolution | None:
+def _resolve(offer: Offer, options: Options) -> Resolution | None:
     """None where only filelists can tell."""
     check_architecture(offer, [*options.wanted, *options.overrides.requests])
     overridden = override(offer, options.overrides)
-    wishes = _wishes(offer, options.wanted)
+    wishes = wishes_of(offer, options.wanted)
     unknown = [wish.request for wish in wishes if not wish.candidates]
     if offer.lacks_filelists and any(needs_filelists(request) for request in unknown):
         return None
     if unknown:
         raise missing(offer, unknown)
-    active, inactive = _split(offer, wishes)
+    active, inactive = split(offer, wishes)
     active += [wish for wish, _ in overridden.places]
     _refuse_inactive(inactive, options.refused)
-    solver, problems = _solve(offer, active, options, overridden)
+    solver, problems = solve(offer, active, options, overridden)
     chosen = [] if problems else list(solver.transaction().newsolvables())
     if offer.missing_files and (problems or any(offer.stands_in(each) for each in chosen)):
         return None
@@ -215,54 +202,20 @@ def _resolve(offer: Offer, options: _Options) -> Resolution | None:
 
 
 def _unsolvable(
-    offer: Offer, active: Sequence[Wish], options: _Options, overridden: Overridden
+    offer: Offer, active: Sequence[Wish], options: Options, overridden: Overridden
 ) -> Unsolvable:
     needing = dependents(offer, overridden)
     if needing is not None:
         return needing
     # Together, and each request alone: one problem can hide another.
     parts = [active, *([wish] for wish in active)]
-    error = explain(offer, lambda: [_solve(offer, part, options, overridden) for part in parts])
+    error = explain(offer, lambda: [solve(offer, part, options, overridden) for part in parts])
     if options.preference.is_best:
         modest = replace(options, preference=replace(options.preference, is_best=False))
-        _solver, problems = _solve(offer, active, modest, overridden)
+        _solver, problems = solve(offer, active, modest, overridden)
         if not problems:
             return Unsolvable(error.message, _NOT_BEST_HINT, facts=error.facts)
     return error
-
-
-def _solve(
-    offer: Offer, wishes: Iterable[Wish], options: _Options, overridden: Overridden
-) -> tuple[solv.Solver, list[solv.Problem]]:
-    """A Solver that was used once may never return from its second use, so it is always new."""
-    solver = offer.pool.Solver()
-    ignores = 0 if options.preference.with_recommended else 1
-    solver.set_flag(solver.SOLVER_FLAG_IGNORE_RECOMMENDED, ignores)
-    # Else foo.i686, asked for by that name, would come with foo.x86_64.
-    solver.set_flag(solver.SOLVER_FLAG_NO_INFARCHCHECK, 1)
-    return solver, solver.solve(_jobs(offer, wishes, options, overridden))
-
-
-def _wishes(offer: Offer, requests: Iterable[Request]) -> list[Wish]:
-    """Packages of the base's second architectures count only where nothing else is meant."""
-    wishes = [Wish(request, tuple(candidates(offer, request))) for request in requests]
-    if all(wish.candidates for wish in wishes):
-        return wishes
-    offer.accept_other_arches()
-    return [
-        wish if wish.candidates else Wish(wish.request, tuple(candidates(offer, wish.request)))
-        for wish in wishes
-    ]
-
-
-def _split(offer: Offer, wishes: Iterable[Wish]) -> tuple[list[Wish], list[Wish]]:
-    """Those that need a package, and those that the base fulfils."""
-    active: list[Wish] = []
-    inactive: list[Wish] = []
-    for wish in wishes:
-        in_base = any(offer.is_in_base(each) for each in wish.candidates)
-        (inactive if in_base else active).append(wish)
-    return active, inactive
 
 
 def _refuse_inactive(inactive: Iterable[Wish], refused: frozenset[Request]) -> None:
@@ -273,77 +226,6 @@ def _refuse_inactive(inactive: Iterable[Wish], refused: frozenset[Request]) -> N
             lines.append(f"{wish.request.label} is already in the base: {owner}")
     if lines:
         raise InvalidInput("\n".join(lines), KEEP_INACTIVE)
-
-
-def _jobs(
-    offer: Offer,
-    wishes: Iterable[Wish],
-    options: _Options,
-    overridden: Overridden,
-) -> list[solv.Job]:
-    pool, kinds = offer.pool, solv.Job
-    jobs: list[solv.Job] = []
-    if offer.has_base:
-        jobs += _base_jobs(offer, overridden)
-    kept = [_kept(offer, locked) for locked in options.lock]
-    kept_ids = {each.id for same in kept for each in same}
-    for wish in wishes:
-        one_of = pool.towhatprovides(sorted(wish.ids))
-        # What is layered already is good enough: an upgrade, which knows no lock, moves it.
-        is_best = options.preference.is_best and not wish.ids & kept_ids
-        best = kinds.SOLVER_FORCEBEST if is_best else 0
-        jobs.append(pool.Job(kinds.SOLVER_INSTALL | kinds.SOLVER_SOLVABLE_ONE_OF | best, one_of))
-    for same in kept:
-        jobs.extend(_keep(offer, same))
-    return jobs
-
-
-def _base_jobs(offer: Offer, overridden: Overridden) -> Iterable[solv.Job]:
-    """What the base's packages do: stay, but for those that overrides take away."""
-    pool, kinds = offer.pool, solv.Job
-    if not offer.gone:
-        return [pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_REPO, pool.installed.id)]
-    kept = [each.id for each in pool.installed.solvables if each.id not in offer.gone]
-    staying = pool.towhatprovides(kept)
-    never = sorted([*offer.gone, *(each.id for each in overridden.forbidden)])
-    return [
-        pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_SOLVABLE_ONE_OF, staying),
-        *(pool.Job(kinds.SOLVER_ERASE | kinds.SOLVER_SOLVABLE, id_) for id_ in never),
-    ]
-
-
-def _kept(offer: Offer, locked: LockedPackage) -> list[solv.XSolvable]:
-    """The locked package wherever it is. Where no checksum is known, the name decides."""
-    return [
-        each
-        for each in offer.named(locked.nevra.name)
-        if locked.checksum in ("", offer.checksum(each)) and nevra(each) == locked.nevra
-    ]
-
-
-def _keep(offer: Offer, kept: Sequence[solv.XSolvable]) -> list[solv.Job]:
-    """Prefer the locked package where one is needed, and forbid its other versions weakly.
-
-    FAVOR alone decides between candidates that are open, but a newer version of
-    another package that needs a newer one of this would still win. A weak job
-    is dropped only when nothing else solves.
-    """
-    if not kept:
-        return []
-    pool, kinds = offer.pool, solv.Job
-    kept_ids = {each.id for each in kept}
-    others = [
-        each
-        for each in offer.named(kept[0].name)
-        if each.id not in kept_ids and each.arch == kept[0].arch
-    ]
-    return [
-        *(pool.Job(kinds.SOLVER_FAVOR | kinds.SOLVER_SOLVABLE, each.id) for each in kept),
-        *(
-            pool.Job(kinds.SOLVER_LOCK | kinds.SOLVER_WEAK | kinds.SOLVER_SOLVABLE, each.id)
-            for each in others
-        ),
-    ]
 
 
 def _selections(
