@@ -484,6 +484,18 @@ def test_all_packages_that_cannot_be_had_are_named_at_once(server: Server, cache
     ]
 
 
+def test_of_many_that_cannot_be_had_nobody_but_the_error_speaks(
+    server: Server, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """librepo gives a server up after some, and then wants to remove what never came."""
+    whole = package_of(server, "small")
+    many = [replace(whole, checksum=f"{n:064}", location=f"gone-{n:02}.rpm") for n in range(20)]
+    error = failure(lambda: fetch_headers(many, [server.repository()], cache, SILENT))
+    assert len(error.message.splitlines()) == 20
+    assert capfd.readouterr() == ("", "")
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "location",
     ["../x.rpm", "/etc/passwd", "a/%2e%2e/%2e%2e/x.rpm", "file:///etc/passwd", "http://h/../x.rpm"],

@@ -111,6 +111,9 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
         if key not in handles:
             handles[key] = _handle(download.repository, is_stranger=key[1])
         download.failure = None
+        if not download.is_resumable:
+            # Of one that never began librepo says on standard error that it cannot be removed.
+            download.destination.touch()
         targets.append((download, _target(download, handles[key], reporter)))
     if not targets:
         return
