@@ -160,6 +160,7 @@ def _trials(error: LayerError, command: Command) -> Iterator[Trial]:
     yield from _more_repositories(command)
     yield from _other_versions(command, blockers, new)
     yield from _without_layers(command, blockers, new)
+    yield from _without_members(command, blockers)
     yield from _asking_less(command, blockers, new)
     if isinstance(error, Blocked):
         yield from _skipping(command, blockers)
@@ -243,6 +244,15 @@ def _without_layers(
         labels = [request.label for request in gone]
         exchanged = replace(command, uninstall=(*command.uninstall, *labels))
         yield Trial(exchanged, f"{joined(labels)} {'goes' if len(labels) == 1 else 'go'}")
+
+
+def _without_members(command: Command, blockers: tuple[Blocker, ...]) -> Iterator[Trial]:
+    """Groups without what of them stands in the way, which is then as if nobody had it."""
+    names = tuple(dict.fromkeys(blocker.members[0] for blocker in blockers if blocker.members))
+    said = command.host.options.preference
+    if names and command.verb != "deploy":  # which has no --exclude
+        other = _preferring(command, replace(said, excludes=(*said.excludes, *names)))
+        yield Trial(other, f"without {joined(names)}")
 
 
 def _asking_less(

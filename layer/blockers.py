@@ -22,13 +22,14 @@ class Blocker:
 
     `requests` are sorted; one alone can be layered in no company. `remedy` is what the
     reason's own error advises. `facts` are the steps that lead to it, each a sentence, where the
-    solver knows them.
+    solver knows them. `members` are the packages of requested groups that are in the way.
     """
 
     requests: Requests
     reason: str
     remedy: str = ""
     facts: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 class Blocked(Unsolvable):

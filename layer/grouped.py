@@ -75,9 +75,12 @@ def gathered_blockers(
     owners = _owners(requests)
     found: dict[Blocker, None] = {}
     for blocker in blockers:
+        members = tuple(
+            r.text for r in blocker.requests if any(o.members for o in owners.get(r, ()))
+        )
         ways = product(*(owners.get(request, (request,)) for request in blocker.requests))
         for way in islice(ways, _MOST):
-            found[replace(blocker, requests=tuple(_sorted(way)))] = None
+            found[replace(blocker, requests=tuple(_sorted(way)), members=members)] = None
     return tuple(found)
 
 

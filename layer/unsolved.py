@@ -25,7 +25,9 @@ class Unsolved(Unsolvable):
         self.new = frozenset(new)
         self.blockers = tuple(sorted(blockers, key=lambda one: [r.text for r in one.requests]))
         lines = [line for blocker in self.blockers for line in _told(blocker, self.new)]
-        if len(lines) == 2:  # a heading would say nothing that its only fact does not
+        is_of_group = any(blocker.members for blocker in self.blockers)
+        # Else a heading would say nothing that its only fact does not.
+        if len(lines) == 2 and not is_of_group:
             lines = [lines[1].strip()]
         shown = lines
         if len(lines) > _MOST_LINES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -270,10 +271,23 @@ def test_words_that_bring_nothing(
 
 
 def test_a_group_that_does_not_fit_is_refused_with_the_package(
-    machine_kept: Machine, shop: Shop
+    machine: Machine, shop: Shop
 ) -> None:
-    lines = error(machine_kept, shop, "install", "@heavy")
-    assert "anvil-1-1.noarch needs nowhere-to-be-had" in lines[0]
+    lines = error(machine, shop, "install", "@heavy", "saw")
+    assert lines[:2] == [
+        "@heavy cannot be layered:",
+        "  anvil-1-1.noarch needs nowhere-to-be-had, which no enabled repository provides",
+    ]
+    suggested = [line.strip() for line in lines if line.startswith("  layer ")]
+    assert [line.partition("  # ")[2] for line in suggested] == ["without anvil", "without @heavy"]
+    # Each command as it stands, and the plan says what is left out.
+    for line, expected in zip(suggested, (["lamp", "saw"], ["saw"]), strict=True):
+        program, *words = shlex.split(line, comments=True)
+        assert program == "layer"
+        plan = layer(*words, "-y").stdout
+        assert ("  @heavy: anvil\n" in plan) == ("lamp" in expected)
+        assert machine.layered() == expected
+        machine.layer("rollback", "-y")
 
 
 def test_what_a_group_can_do_without_and_does_not_fit_is_left_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,6 +128,26 @@ def test_what_only_a_disabled_repository_has(machine: Machine) -> None:
     assert explained == ["error: no enabled repository has firmware"]
     assert suggested == ["layer install --enablerepo extra firmware  # with the repository extra"]
     assert run_each(machine, "firmware") == [sorted(["firmware", *machine.layered()])]
+
+
+def documented() -> list[tuple[str, list[str]]]:
+    """The words of each command that the documentation shows, and what it prints."""
+    text = (Path(__file__).parent.parent / "docs/repositories.md").read_text()
+    blocks = re.findall(r"```console\n# layer install (.*)\n((?:.+\n)+)```", text)
+    return [(words, printed.splitlines()) for words, printed in blocks]
+
+
+@pytest.mark.parametrize(("words", "printed"), documented(), ids=[w for w, _ in documented()])
+def test_what_is_documented_is_printed_and_each_command_works(
+    machine: Machine, words: str, printed: list[str]
+) -> None:
+    explained, suggested = refused(machine, *words.split())
+    assert [*explained, TRIED, *(f"  {line}" for line in suggested)] == printed
+    assert len(run_each(machine, *words.split())) == len(suggested) > 0
+
+
+def test_three_are_documented() -> None:
+    assert len(documented()) == 3
 
 
 def test_what_is_excluded(machine: Machine) -> None:
