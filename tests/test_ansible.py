@@ -15,8 +15,6 @@ from tests.booted import Booted
 from tests.test_architecture import ROOT
 from tests.world import World, remove, write_repo_file
 
-pytestmark = pytest.mark.slow
-
 ANSIBLE = ROOT / "build/ansible"
 HOST = "/run/host"
 INSTALL = "community.general.rpm_ostree_pkg: {name: [apple, web], state: present}"
@@ -82,6 +80,13 @@ def changed(printed: str) -> int:
     return figures["changed"]
 
 
+def test_the_page_about_ansible_says_what_is_played_here() -> None:
+    page = (ROOT / "docs/how-to/ansible.md").read_text()
+    assert all(f"    - {task}\n" in page for task in (INSTALL, UPGRADE))
+    assert len(re.findall(r"^.* localhost : ok=\d  changed=\d ", page, re.MULTILINE)) == 7
+
+
+@pytest.mark.slow
 def test_playbooks_change_a_machine_once(booted: Booted, tmp_path: Path) -> None:
     world, machine = booted.machine.world, booted.machine
     assert changed(play(booted, tmp_path, "install", INSTALL)) == 1
@@ -102,6 +107,7 @@ def test_playbooks_change_a_machine_once(booted: Booted, tmp_path: Path) -> None
     remove([machine.path])
 
 
+@pytest.mark.slow
 def test_a_playbook_that_asks_for_what_is_not_there_fails(booted: Booted, tmp_path: Path) -> None:
     task = INSTALL.replace("web", "no-such")
     printed = play(booted, tmp_path, "no such package", task, status=2)
