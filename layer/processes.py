@@ -10,6 +10,7 @@ from pathlib import Path
 from layer.frozen import dataclass
 from layer.live.plan import Process
 from layer.mounts import Mount, namespace_of, read_mounts
+from layer.words import is_number
 
 FileId = tuple[int, int]
 """Device and inode: what tells files apart, whatever they are called and wherever they are seen."""
@@ -136,3 +137,38 @@ def _unit(text: str) -> str:
         if path.startswith("/system.slice/"):
             return next((n for n in path.split("/")[::-1] if n.endswith((".service",))), "")
     return ""
+
+
+def lock_holders(path: Path) -> tuple[int, ...]:
+    """The processes that hold a lock on a file, as libostree takes it; sorted, none for no file.
+
+    Root sees all, others their own.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    names = os.listdir("/proc")  # noqa: PTH208 - names alone
+    return tuple(sorted(int(n) for n in names if is_number(n) and _holds(int(n), path, wanted)))
+
+
+def _holds(pid: int, path: Path, wanted: str) -> bool:
+    """The kernel tells the locks of each open file in fdinfo (proc(5))."""
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if os.path.basename(os.readlink(descriptor)) == path.name:  # noqa: PTH115,PTH119
+                    info = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+                    locks = (line.split() for line in info.splitlines() if line.startswith("lock:"))
+                    if any(wanted in words for words in locks):
+                        return True
+    return False
+
+
+def command_line(pid: int) -> tuple[str, ...]:
+    """The words of a process, () for one that has ended."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return tuple(os.fsdecode(word) for word in words if word)
+    return ()

@@ -18,7 +18,6 @@ VERBS = {"update": "upgrade", "pkg-add": "install", "pkg-remove": "uninstall"}
 
 # What has nothing to do here: what is printed in place of it.
 DONE_ALREADY = {
-    "cancel": "No active transaction.",  # one that runs is ended by Ctrl-C, or its process's end
     "reload": "There is no daemon; each run reads its configuration anew.",
 }
 

@@ -20,8 +20,9 @@ from layer.commands._voice import JsonLines, Speaking
 # Verbs of rare days, which the overview names without a word, so that it fits a screen.
 _RARE = {
     *("audit", "trigger", "compose", "init", "remote", "group"),  # for who makes a system
-    *("pin", "unpin", "usroverlay", "apply-live", "config-diff", "fsck"),  # for who looks after one
-    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo", "doctor"),
+    # For who looks after one.
+    *("pin", "unpin", "usroverlay", "apply-live", "config-diff", "fsck", "cancel", "doctor"),
+    *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
 }
 _ALIASES = {"livefs": "apply-live"}  # as rpm-ostree called it first
 # What those say who come from elsewhere.

@@ -35,6 +35,7 @@ _VERBS: dict[str, tuple[int, bool, tuple[str, ...]]] = {
     "cleanup": (3, False, ("-b",)),
     "pin": (1, False, ("0",)),
     "unpin": (1, False, ("0",)),
+    "cancel": (1, False, ()),
     "status": (2, False, ()),
     "history": (1, False, ()),
     "db": (1, False, ("list",)),
@@ -63,7 +64,7 @@ class Ended:
         """In a word."""
         if self.status == 0:
             return "done"
-        return "interrupted" if self.was_interrupted and self.status > 128 else "refused"
+        return "interrupted" if self.status > 128 else "refused"
 
 
 @dataclass
@@ -152,7 +153,8 @@ class Crowd:
         for one in self.ended:
             if "Traceback" in one.stderr or "did not end" in one.stderr:
                 yield f"{one.agent} {one.words}: {one.stderr[-2000:]}"
-            elif one.status not in (0, 1, 77) and not one.was_interrupted:
+            # Whoever is at work may be the one that somebody else cancels.
+            elif one.status not in (0, 1, 77, 130) and not one.was_interrupted:
                 yield f"{one.agent} {one.words} ended with {one.status}: {one.stderr[-500:]}"
             elif one.status == 1 and not one.error:
                 yield f"{one.agent} {one.words} failed without a word: {one.stderr[-500:]}"
@@ -175,7 +177,7 @@ class Crowd:
         for one in self.ended:
             if one.deployed and noted.get(one.agent) != one.deployed:
                 yield f"{one.agent} {one.words} deployed {one.deployed}, which is not on record"
-            if one.agent in noted and not one.deployed and not one.was_interrupted:
+            if one.agent in noted and not one.deployed and one.status == 0:
                 yield f"{one.agent} {one.words} is on record, and said that it deployed nothing"
         last = self.machine.pending().checksum
         if ours and ours[-1].checksum != last:
