@@ -299,6 +299,7 @@ OTHER_WRITERS = {
     "plans": _REF,
     "reasoning": _SCRATCH,
     "records": "on behalf of those that have rows",
+    "repairing": _REF,
     "rpmdb": _SCRATCH,
     "rpmfile/database": "rpm's database",
     "rpmfile/header": _SCRATCH,
@@ -378,6 +379,7 @@ def test_every_schema_in_the_program_is_that_of_a_row() -> None:
         "updates.SCHEMA": schema["cached update"],
         # Of what is said on a descriptor, and not kept by layer.
         "commands/_voice.SCHEMA": "1",
+        "findings.SCHEMA": "1",
         "planned.SCHEMA": "1",
     }
 
