@@ -1,10 +1,17 @@
-"""Copies, with which tests begin, are as if they had been made."""
+"""What tests begin with in less time is as if it had been made, or started, in full."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from layer.store.sysroot import initialize
+from tests import warm
 from tests.snapshot import state
 from tests.world import World, remove
 
@@ -27,6 +34,24 @@ def test_a_copied_world_is_apart_from_its_original(world: World, own_world: Worl
     own_world.compose()
     assert state_of(world) == before != state_of(own_world)
     assert str(world.path) not in (own_world.repo_dir / "tiny.repo").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status", "--sysroot", "here"), ("status", "--sysroot", "nowhere"), ("--help",), ("odd",)],
+    ids=" ".join,
+)
+def test_a_forked_program_is_like_one_that_was_started(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initialize(tmp_path / "here", "tiny")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "60")
+    forked = warm.run(words, os.environ)
+    started = subprocess.run(
+        [sys.executable, "-m", "layer", *words], capture_output=True, text=True, check=False
+    )
+    assert vars(forked) == vars(started)
 
 
 def state_of(world: World) -> list[str]:
