@@ -14,7 +14,7 @@ from layer.model import LockedPackage, Nevra
 from layer.origin import format_origin, parse_origin
 from layer.overrides import Offered, Overrides
 from testdata.distro.tiny import FileSpec, RpmSpec, Scriptlet, tiny_repository, tiny_rpm
-from tests.cli import first, origin_of
+from tests.cli import extra_repository, first, origin_of
 from tests.snapshot import unchanged
 from tests.world import Machine, World, compose, layer, make_world, remove
 
@@ -319,6 +319,23 @@ def test_a_file_is_kept_replaced_by_a_newer_one_and_taken_away(box: Machine) -> 
     assert box.pending().checksum == with_one
     run(box, "uninstall", "-y", "loc-1-1.x86_64.rpm", repositories=False)
     assert box.pending().checksum == box.world.base.checksum
+
+
+def test_a_file_gives_way_to_a_repository_where_that_is_said(box: Machine, tmp_path: Path) -> None:
+    newer = tiny_rpm("loc", "/usr/bin/loc", arch="x86_64", version="3")
+    options = ("-y", *extra_repository(tmp_path / "extra", newer))
+    run(box, "install", "-y", file(box, "loc-1"), repositories=False)
+    run(box, "upgrade", *options)
+    assert first(box)["requested-local-packages"] == ["loc-1-1.x86_64"]
+    # What is layered stays the same file until an upgrade.
+    run(box, "install", *options, "loc", "--uninstall", "loc-1-1.x86_64")
+    assert "loc-1-1.x86_64" in rpm(box, "-qa")
+    run(box, "rollback", "-y", repositories=False)
+    plan = run(box, "upgrade", *options, "--install", "loc", "--uninstall", "loc-1-1.x86_64")
+    assert "loc  1-1  ->  3-1" in plan
+    assert first(box)["requested-packages"] == ["loc"]
+    assert first(box)["requested-local-packages"] == []
+    assert "loc-3-1.x86_64" in rpm(box, "-qa")
 
 
 def test_a_url_is_fetched_and_remembered(box: Machine) -> None:
