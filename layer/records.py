@@ -16,12 +16,17 @@ def write_record(path: Path, schema: int, values: Mapping[str, Any]) -> None:
     """Puts a record in the place of the one before; durable when it returns. May raise OSError."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
-    with new.open("w") as file:
-        json.dump({"schema": schema, **values}, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_directory(path.parent)
+    try:
+        with new.open("w") as file:
+            json.dump({"schema": schema, **values}, file, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        sync_directory(path.parent)
+    except OSError:
+        with suppress(OSError):
+            new.unlink()
+        raise
 
 
 def sync_directory(path: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_place_that_is_not_there_is_swept_already(tmp_path: Path) -> None:
         "ostree/deploy/tiny/deploy/tmp.AbC123",
         "ostree/layer/work/abcdefgh/usr/bin/web",
         "ostree/repo/tmp/staging-1-AbC123-lock",
+        "ostree/repo/tmp/staging-1-AbC123/file",
         "ostree/repo/tmp/layer-abcdefgh/file",
         "ostree/deploy/tiny/var/cache/layer/.fetch-abcdefgh/file",
         "ostree/deploy/tiny/var/cache/layer/tiny/.fetch-abcdefgh/file",

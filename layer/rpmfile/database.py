@@ -149,8 +149,11 @@ def write_database(
                 _erase(destination, _numbers(path, erased))
             if blobs or not erased:
                 _add(destination, blobs)
-    _set_states(path, states or {})
-    _settle(path)
+    try:
+        _set_states(path, states or {})
+        _settle(path)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot write the rpm database {path}: {error}") from error
     for name in _ASIDE:
         (destination / name).unlink(missing_ok=True)
     if _count(path) != before + len(blobs) - len(set(erased)):

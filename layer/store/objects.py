@@ -104,7 +104,8 @@ class OstreeStore:
             raise
         finally:
             # After a commit this does nothing; after an exception, Ctrl-C included, it abandons.
-            self.repo.abort_transaction(None)
+            with suppress(GLib.Error):  # the disk that failed then may fail again
+                self.repo.abort_transaction(None)
             self._waiting.forget()
             self._directories.clear()
             self._attributes.clear()

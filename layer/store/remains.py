@@ -15,7 +15,7 @@ from pathlib import Path
 # counts as one.
 _ON_ITS_WAY = re.compile(r"tmp\.[A-Za-z0-9]{6}")
 WORK = "ostree/layer/work"
-_STAGING_LOCK = "staging-*-lock"
+_STAGING, _LOCK = "staging-*", "-lock"
 
 
 def sweep_sysroot(sysroot: Path) -> None:
@@ -30,10 +30,14 @@ def sweep_sysroot(sysroot: Path) -> None:
         for path in (*_below(repo / "refs"), *sysroot.glob("ostree/deploy/*/deploy/tmp.*")):
             if _ON_ITS_WAY.fullmatch(path.name):
                 path.unlink()
-    for lock in sorted((repo / "tmp").glob(_STAGING_LOCK)):
+    staging = sorted((repo / "tmp").glob(_STAGING))
+    for lock in (path for path in staging if path.name.endswith(_LOCK)):
         with suppress(OSError), _alone(lock):
-            shutil.rmtree(lock.with_name(lock.name.removesuffix("-lock")), ignore_errors=True)
+            shutil.rmtree(lock.with_name(lock.name.removesuffix(_LOCK)), ignore_errors=True)
             lock.unlink()
+    for folder in (path for path in staging if path.is_dir()):
+        if not folder.with_name(f"{folder.name}{_LOCK}").exists():  # which comes first
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _below(folder: Path) -> Iterator[Path]:

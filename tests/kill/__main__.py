@@ -1,6 +1,6 @@
 """Kills the verbs at many points and prints the table; fails where anything was wrong.
 
-python -m tests.kill [--most N] [--seed N] [--jobs N] [--scratch DIRECTORY] [VERB...]
+python -m tests.kill [--most N] [--seed N] [--jobs N] [--fault NAME] [--scratch DIRECTORY] [VERB...]
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kill.table import as_text, kill_verbs
+from tests.kill import worker
+from tests.kill.table import as_text, strike_verbs
 from tests.kill.verbs import BY_NAME, VERBS, scene
+
+FAULTS = {fault.name: fault for fault in (worker.KILL, *worker.FAULTS)}
 
 
 def main() -> int:
@@ -24,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="chooses other points")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--fault", choices=FAULTS, action="append", help="what happens there")
     parser.add_argument("verbs", nargs="*", metavar="VERB", choices=[[], *BY_NAME])
     given = parser.parse_args()
     verbs = [BY_NAME[name] for name in given.verbs] or VERBS
@@ -32,8 +36,14 @@ def main() -> int:
         top = Path(folder)
         try:
             with scene(top / "scene") as machines:
-                rows = kill_verbs(
-                    machines, verbs, given.most, top / "work", seed=given.seed, jobs=given.jobs
+                rows = strike_verbs(
+                    machines,
+                    verbs,
+                    given.most,
+                    top / "work",
+                    seed=given.seed,
+                    jobs=given.jobs,
+                    faults=[FAULTS[name] for name in given.fault or ["kill"]],
                 )
         finally:
             subprocess.run(["chattr", "-R", "-f", "-i", folder], check=False)

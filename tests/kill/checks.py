@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ENTRY = re.compile(r"^(\w+) +(.*)$", re.MULTILINE)
-_LINE = re.compile(r"^([dl-])(\d+) (\d+) (\d+) +(\d+) ([0-9a-f ]+?) (/.*)$")
+_NOT_LISTED = re.compile(r"ostree/repo/(objects|refs/heads/ostree)|ostree/deploy/\w+/deploy/.*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,15 +57,18 @@ def faults(sysroot: Path) -> Iterator[str]:
 
 
 def leftovers(sysroot: Path) -> frozenset[str]:
-    """All paths but those of objects and in checkouts, as they are where nothing was killed."""
+    """All paths but those of objects, in checkouts, and libostree's own refs of deployments."""
     found = set()
     for top, folders, files in os.walk(sysroot):
         where = os.path.relpath(top, sysroot)
-        if where == "ostree/repo/objects" or re.fullmatch(r"ostree/deploy/\w+/deploy/.*", where):
+        if where in ("ostree/repo/objects", "ostree/repo/refs/heads/ostree") or re.fullmatch(
+            r"ostree/deploy/\w+/deploy/.*", where
+        ):
             folders.clear()
             continue
         for name in (*files, *folders):
-            found.add(_plain(os.path.normpath(f"{where}/{name}")))
+            if name != "ostree" or not where.endswith("heads"):
+                found.add(_plain(os.path.normpath(f"{where}/{name}")))
     return frozenset(found)
 
 
@@ -74,8 +77,6 @@ def _plain(path: str) -> str:
     path = re.sub(r"(#|[0-9a-f]{64})\.\d+", r"\1.N", path)
     path = re.sub(r"boot\.\d(\.\d)?", "boot.N", path)
     path = re.sub(r"boot\.N(/\w+/[0-9a-f]+)/\d+", r"boot.N\1/N", path)
-    path = re.sub(r"heads/ostree/\d/\d", "heads/ostree/N/N", path)
-    path = re.sub(r"heads/ostree/\d", "heads/ostree/N", path)
     return re.sub(r"loader\.\d", "loader.N", path)
 
 

@@ -7,14 +7,27 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
 from tests.kill import worker
 from tests.kill.verbs import Scene, Verb
-from tests.kill.worker import Expected, Outcome
+from tests.kill.worker import KILL, Expected, Fault, Outcome
 
-_HEAD = ("verb", "changes", "killed", "places", "of", "old", "new", "fsck", "repeat", "other")
+_HEAD = (
+    "verb",
+    "fault",
+    "changes",
+    "struck",
+    "places",
+    "of",
+    "old",
+    "new",
+    "fsck",
+    "repeat",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,7 @@ class Row:
     """What came of the kills of one verb."""
 
     expected: Expected
+    fault: Fault
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -38,6 +52,7 @@ class Row:
         again = sum(fault.startswith("run again: ") for fault in wrong)
         return (
             self.expected.verb,
+            self.fault.name,
             *map(
                 str,
                 (
@@ -54,22 +69,29 @@ class Row:
         )
 
 
-def kill_verbs(
-    scene: Scene, verbs: Sequence[Verb], most: int, scratch: Path, *, seed: int = 0, jobs: int = 2
+def strike_verbs(
+    scene: Scene,
+    verbs: Sequence[Verb],
+    most: int,
+    scratch: Path,
+    *,
+    seed: int = 0,
+    jobs: int = 2,
+    faults: Sequence[Fault] = (KILL,),
 ) -> tuple[Row, ...]:
-    """Kills each verb at `most` points, at all where it has fewer; see `points`."""
+    """Strikes each verb at `most` points, at all where it has fewer; see `points`."""
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.load) as pool:
         expected = list(pool.map(partial(_expect, scene, scratch=scratch), verbs))
         rows = []
-        for found in expected:
-            job = partial(_kill, scene, found, scratch=scratch)
-            numbers = points(found, most, seed)
-            rows.append(Row(found, tuple(pool.map(job, numbers))))
+        for found, fault in product(expected, faults):
+            job = partial(_strike, scene, found, scratch=scratch, fault=fault)
+            numbers = points(found, most, f"{seed} {fault.name}")
+            rows.append(Row(found, fault, tuple(pool.map(job, numbers))))
     return tuple(rows)
 
 
-def points(expected: Expected, most: int, seed: int) -> tuple[int, ...]:
+def points(expected: Expected, most: int, seed: str) -> tuple[int, ...]:
     """The numbers of the changes to be killed at: one of each place first, then any others."""
     chance = random.Random(f"{seed} {expected.verb}")
     numbers = list(range(1, len(expected.places) + 1))
@@ -84,15 +106,16 @@ def points(expected: Expected, most: int, seed: int) -> tuple[int, ...]:
 def as_text(rows: Sequence[Row]) -> str:
     """The table, and below it what went wrong."""
     cells = [_HEAD, *(row.cells for row in rows)]
-    sums = [str(sum(int(row.cells[n]) for row in rows)) for n in range(1, len(_HEAD))]
-    cells.append(("all", *sums))
+    sums = [str(sum(int(row.cells[n]) for row in rows)) for n in range(2, len(_HEAD))]
+    cells.append(("all", "", *sums))
     widths = [max(len(line[n]) for line in cells) for n in range(len(_HEAD))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
     for row in rows:
         for outcome in row.wrong:
             struck = outcome.struck
             where = f"{struck.call} {struck.where}" if struck else "its end"
-            lines += ["", f"{outcome.verb}, killed at {outcome.number}, {where}: {outcome.state}"]
+            point = f"{outcome.verb}, {row.fault.name} at {outcome.number}"
+            lines += ["", f"{point}, {where}: {outcome.state}"]
             lines += [f"  {fault}" for fault in outcome.wrong]
     return "\n".join(lines)
 
@@ -101,5 +124,5 @@ def _expect(scene: Scene, verb: Verb, scratch: Path) -> Expected:
     return worker.expect(scene, verb, scratch)
 
 
-def _kill(scene: Scene, expected: Expected, number: int, scratch: Path) -> Outcome:
-    return worker.kill(scene, expected, number, scratch)
+def _strike(scene: Scene, expected: Expected, number: int, scratch: Path, fault: Fault) -> Outcome:
+    return worker.strike(scene, expected, number, scratch, fault)

@@ -125,6 +125,7 @@ class _Tracer:
         self._done = Traced()
         self._groups: dict[int, int] = {}
         self._alive = {pid}
+        self._gone: set[int] = set()
         self._is_over = False
         self._has_failed = False
 
@@ -140,6 +141,7 @@ class _Tracer:
     def _ended(self, pid: int, status: int) -> None:
         self._groups.pop(pid, None)
         self._alive.discard(pid)
+        self._gone.add(pid)
         if pid == self._pid:
             self._is_over = True
             self._done.status = os.waitstatus_to_exitcode(status)
@@ -147,7 +149,7 @@ class _Tracer:
     def _stopped(self, pid: int, status: int) -> None:
         number, event = os.WSTOPSIG(status), status >> 16
         if event in _EVENTS_OF_NEW:
-            self._alive.add(_new_process(pid))
+            self._alive |= {_new_process(pid)} - self._gone  # it may have been faster
         if event == _EVENT_SECCOMP:
             self._at_call(pid)
         elif event == _EVENT_STOP and number in (signal.SIGSTOP, signal.SIGTSTP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -13,11 +14,29 @@ from pathlib import Path
 
 import layer
 from tests.kill import checks
+from tests.kill.calls import BY_NUMBER, TAKING
 from tests.kill.tracer import Blow, Place, Traced, trace
 from tests.kill.verbs import BY_NAME, Scene, Verb, copy
 from tests.world import remove
 
 MOST_SHOWN = 5  # faults of one point
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at a point: SIGKILL, or an error there and, from then on, at `lasting`."""
+
+    name: str
+    errno: int = 0
+    lasting: frozenset[str] = frozenset()
+
+
+KILL = Fault("kill")
+FAULTS = (
+    Fault("full", errno.ENOSPC, TAKING),
+    Fault("read-only", errno.EROFS, frozenset(call.name for call in BY_NUMBER.values())),
+    Fault("broken", errno.EIO),
+)
 
 
 @dataclass(frozen=True)
@@ -82,12 +101,17 @@ def expect(scene: Scene, verb: Verb, scratch: Path) -> Expected:
     return Expected(verb.name, tuple(done.places), done.children, old, new, paths)
 
 
-def kill(scene: Scene, expected: Expected, number: int, scratch: Path) -> Outcome:
-    """Kills the verb at its `number`-th change, and says what is wrong then and after another."""
+def strike(
+    scene: Scene, expected: Expected, number: int, scratch: Path, fault: Fault = KILL
+) -> Outcome:
+    """Strikes the verb at its `number`-th change; says what is wrong then, and after another."""
     verb = BY_NAME[expected.verb]
     sysroot = _fresh(scene, verb, scratch)
-    killed = run(scene, verb.words, sysroot, scratch, Blow(number))
+    blow = Blow(number, errno=fault.errno, lasting=fault.lasting)
+    struck = run(scene, verb.words, sysroot, scratch, blow)
     wrong = list(checks.faults(sysroot))
+    if fault != KILL:
+        wrong += _unclear(struck)
     state, found = "neither", ()
     try:
         found = checks.boot_set(sysroot)
@@ -98,7 +122,7 @@ def kill(scene: Scene, expected: Expected, number: int, scratch: Path) -> Outcom
         wrong.append(f"neither the old nor the new deployments: {[b.checksum for b in found]}")
     wrong += _after_another(scene, verb, expected, sysroot, scratch)
     remove([sysroot])
-    return Outcome(verb.name, number, killed.struck, state, tuple(wrong[:MOST_SHOWN]))
+    return Outcome(verb.name, number, struck.struck, state, tuple(wrong[:MOST_SHOWN]))
 
 
 def run(
@@ -107,6 +131,16 @@ def run(
     """Runs `layer` with these words on a sysroot."""
     output = scratch / f"output-{os.getpid()}"
     return trace(program(scene.command(words, sysroot)), sysroot, output, blow)
+
+
+def _unclear(done: Traced) -> list[str]:
+    """What is wrong with how an error is told: in one line, and with a status."""
+    if done.status == 0:
+        return []  # it could be done without
+    told = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    if done.status == 1 and len(told) == 1 and "Traceback" not in done.output:
+        return []
+    return [f"unclear: status {done.status}: {done.output}"]
 
 
 def _after_another(
