@@ -40,6 +40,8 @@ _CAPABILITIES = (
     "CAP_SETGID",
     "CAP_SETUID",
 )
+# Of a wrapper, which alone bubblewrap would die with.
+_DYING_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 _TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # redirect_dir and metacopy would leave files in the upper layer that only the overlay can read.
 _OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off,xino=off"
@@ -238,7 +240,7 @@ class Sandbox:
         """The command line from inside the namespace: limits, bubblewrap, the command."""
         options = self._options
         return [
-            *command.wrapper,
+            *((*_DYING_WITH_US, *command.wrapper) if command.wrapper else ()),
             "prlimit",
             # Address space is no memory yet: this is for what grows faster than we look.
             f"--as={2 * options.memory}",
