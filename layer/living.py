@@ -274,6 +274,7 @@ def _undo(host: Host, journal: Journal) -> None:
             live_view.show(sysroot, name)
         else:
             live_view.uncover(name)
+    _drop(host, before)  # while the record says that something is under way
     if before is None:
         live_putting.take_back(wanted, None, backups)
         live_record.forget(var)
@@ -281,12 +282,12 @@ def _undo(host: Host, journal: Journal) -> None:
         checkout = sysroot / live_view.FOLDER / before.checkout
         live_putting.restore(before, wanted, checkout, backups)
         live_record.write(var, replace(journal, stage=Stage.DONE, wanted=before, before=None))
-    _drop(host, before)
 
 
 def _finish(host: Host, journal: Journal) -> tuple[str, ...]:
     """Takes away what the state before has left, and settles the record; returns what stays."""
     var = host.sysroot.var(host.stateroot)
+    _drop(host, journal.wanted)  # while the record says that something is under way
     stays: tuple[str, ...] = ()
     if journal.wanted is None:
         if journal.before is not None:
@@ -294,7 +295,6 @@ def _finish(host: Host, journal: Journal) -> tuple[str, ...]:
         live_record.forget(var)
     else:
         live_record.write(var, replace(journal, stage=Stage.DONE, before=None))
-    _drop(host, journal.wanted)
     return stays
 
 
