@@ -3,9 +3,11 @@
 A trigger runs in bubblewrap over an overlay. Every mount lives in a mount
 namespace of its own, kept by a holder process that waits for the end of a pipe
 from us: however this process ends, SIGKILL included, the pipe closes, the
-holder ends, and the kernel takes all mounts away. The caller's namespace is
-never touched. What a command wrote is read from outside, through the holder's
-view in /proc.
+holder ends, and the kernel takes all mounts away. All commands run in a PID namespace
+whose first process the holder is, so that the kernel ends them with it, too: what
+bubblewrap asks for (PR_SET_PDEATHSIG) comes too late for who dies while it starts. The
+caller's namespace is never touched. What a command wrote is read from outside, through
+the holder's view in /proc.
 """
 
 from __future__ import annotations
@@ -114,7 +116,7 @@ class Sandbox:
         self._point.mkdir(mode=0o700, exist_ok=True)
         script = f"{self._space_script()}\necho ready\nread -r _ || :"
         holder = subprocess.Popen(
-            [*_UNSHARE, "sh", "-euc", script],
+            [*_HOLD, "sh", "-euc", script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -153,7 +155,8 @@ class Sandbox:
         for folder in (inside, *(inside / part for part in ("upper", "work", "merged"))):
             folder.mkdir()
         for number, lower in enumerate(lowers):
-            (inside / str(number)).symlink_to(lower)
+            # Inside, processes have other numbers: a directory of ours is looked up there.
+            (inside / str(number)).symlink_to(str(lower).removeprefix(f"/proc/{self._pid}/root"))
         _copy_attributes(lowers[0], inside / "upper")
         done = run([*self._enter(), *_mount_command(name, lowers)])
         if done.status:
@@ -228,7 +231,11 @@ class Sandbox:
         return self._holder.pid
 
     def _enter(self) -> list[str]:
-        return ["nsenter", f"--target={self._pid}", "--mount", "--root", "--wd", "--"]
+        holder = f"/proc/{self._pid}"
+        return [
+            *("nsenter", f"--target={self._pid}", f"--pid={holder}/ns/pid_for_children"),
+            *("--mount", "--root", f"--wd={holder}/root{self._point}", "--"),
+        ]
 
     def _space_script(self) -> str:
         point = shlex.quote(str(self._point))
@@ -288,6 +295,7 @@ class Sandbox:
 
 
 _UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
+_HOLD = (*_UNSHARE[:-1], "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 
 def _mount_command(name: str, lowers: Sequence[Path]) -> list[str]:
