@@ -43,7 +43,8 @@ test-live: setup
 test-boot-more: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot_more.py $(PYTEST)
 
-# Verbs killed at a thousand changes of files and more; KILL="--most 50 --seed 1 install" others
+# Verbs killed at a thousand changes of files and more; KILL="--most 50 --seed 1 install" others,
+# --fault: full, read-only, broken disks, orphans; --reordered: a fault that must be found
 test-kill: setup
 	@$(PYTHON) -m tests.kill $(KILL)
 
@@ -51,6 +52,19 @@ test-kill: setup
 .PHONY: test-together
 test-together: setup
 	@$(PYTHON) -m tests.together $(TOGETHER)
+
+# Power taken away at flushes of a recorded disk; POWER="--without history.jsonl install" leaves out an fsync
+.PHONY: test-power test-full test-filesystems
+test-power: setup
+	@$(PYTHON) -m tests.disks.power $(POWER)
+
+# Filesystems filled to each level: bytes, inodes, /boot; read-only; FULL="--kind boot upgrade" one
+test-full: setup
+	@$(PYTHON) -m tests.disks.full $(FULL)
+
+# The scenarios of the suite on ext4, xfs and btrfs; ON="--on xfs test_lifecycle" fewer
+test-filesystems: setup
+	@$(PYTHON) -m tests.disks.suite $(ON)
 
 # What layering costs beside dnf, rpm and the classic way, on bases of 25k to 200k files: 15 minutes,
 # and once as many to make the bases. QUICK=1: 25k and 50k, 2 minutes. README=1: into the README too

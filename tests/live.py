@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,16 @@ from tests.world import Machine, write_repo_file
 
 _HERE = Path(__file__).parent.parent
 _HOST = "/run/host"
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_NEW_PIDS, _NEW_MOUNTS = 0x20000000, 0x20000
 
 
 class Living:
     """A machine that runs; `layer` changes it, `sh` and `start` are programs of its own."""
 
-    def __init__(self, machine: Machine, folder: Path) -> None:
+    def __init__(self, machine: Machine, folder: Path, index: int = 0) -> None:
         self.machine = machine
+        self._index = index
         self._folder = folder
         self._repos = folder / "repos"
         self._repos.mkdir(parents=True)
@@ -42,14 +46,14 @@ class Living:
         self.boot()
 
     def boot(self) -> None:
-        """Starts what is the default; what ran before is gone."""
+        """Starts what is the default, or the `index`-th; what ran before is gone."""
         self.close()
         run = self._folder / "run"
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
         (run / "ostree-booted").touch()
         (self._folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
-        self.deployment = self.machine.host().sysroot.deployments()[0]
+        self.deployment = self.machine.host().sysroot.deployments()[self._index]
         root, here = self.machine.path, self.deployment.path
         var = root / "ostree/deploy" / self.deployment.stateroot / "var"
         view = [
@@ -66,7 +70,10 @@ class Living:
             ["bwrap", *map(str, view)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._holder.stdout is not None
-        self._pid = int(json.loads(self._holder.stdout.readline())["child-pid"])
+        self.pid = int(json.loads(self._holder.stdout.readline())["child-pid"])
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        while not children.read_text():  # the shell is started when all is mounted
+            time.sleep(0.005)
 
     def close(self) -> None:
         """Ends all that runs in it."""
@@ -179,7 +186,7 @@ with mounts.in_namespace_of(1):
         return found
 
     def _enter(self) -> list[str]:
-        return [sys.executable, "-m", "tests.live", str(self._pid)]
+        return [sys.executable, "-m", "tests.live", str(self.pid)]
 
     def _do(self, words: list[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -194,9 +201,9 @@ with mounts.in_namespace_of(1):
 
 
 @contextmanager
-def living(machine: Machine, folder: Path) -> Iterator[Living]:
+def living(machine: Machine, folder: Path, index: int = 0) -> Iterator[Living]:
     """Such a machine, ended at last."""
-    found = Living(machine, folder)
+    found = Living(machine, folder, index)
     try:
         yield found
     finally:
@@ -214,18 +221,37 @@ def ask(process: subprocess.Popen[str], line: str = "") -> str:
 
 def enter(pid: str, where: str, words: list[str]) -> None:
     """Becomes a command in the namespaces of a process: in its /usr, or `own` in ours."""
+    with pid_namespace(int(pid)):
+        child = os.fork()
+        if child == 0:
+            become(int(pid), where, words)
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) % 256)
+
+
+@contextmanager
+def pid_namespace(pid: int) -> Iterator[None]:
+    """What is forked in this context is among the processes of that one, and cannot leave it."""
+    with open("/proc/self/ns/pid_for_children") as own, open(f"/proc/{pid}/ns/pid") as other:
+        _call(_LIBC.setns(other.fileno(), _NEW_PIDS))
+        try:
+            yield
+        finally:
+            _call(_LIBC.setns(own.fileno(), _NEW_PIDS))
+
+
+def become(pid: int, where: str, words: list[str]) -> None:
+    """The same as `enter`, for who is among its processes already: does not return."""
     from layer import mounts
 
-    libc = ctypes.CDLL(None, use_errno=True)
     with contextlib.ExitStack() as stack:
         usr = stack.enter_context(mounts.read_only_clone(Path("/usr")))
-        for kind, flag in (("pid", 0x20000000), ("mnt", 0x20000)):
-            with open(f"/proc/{pid}/ns/{kind}") as namespace:
-                assert libc.setns(namespace.fileno(), flag) == 0, os.strerror(ctypes.get_errno())
+        with open(f"/proc/{pid}/ns/mnt") as namespace:
+            _call(_LIBC.setns(namespace.fileno(), _NEW_MOUNTS))
         if where != "machine":
-            assert libc.unshare(0x20000) == 0
+            _call(_LIBC.unshare(_NEW_MOUNTS))
         if where == "apart":  # it follows, as a service with PrivateMounts= does
-            assert libc.mount(None, b"/", None, ctypes.c_ulong(0x84000), None) == 0
+            _call(_LIBC.mount(None, b"/", None, ctypes.c_ulong(0x84000), None))
         if where == "own":
             mounts.make_private("/", is_recursive=True)
             mounts.put_on_top(usr, "/usr")
@@ -235,11 +261,11 @@ def enter(pid: str, where: str, words: list[str]) -> None:
     if where == "own":
         paths = (_HERE, sysconfig.get_path("purelib"))
         environment["PYTHONPATH"] = ":".join(f"{_HOST}{path}" for path in paths)
-    child = os.fork()
-    if child == 0:
-        os.execvpe(words[0], words, environment)
-    _, status = os.waitpid(child, 0)
-    os._exit(os.waitstatus_to_exitcode(status) % 256)
+    os.execvpe(words[0], words, environment)
+
+
+def _call(result: int) -> None:
+    assert result == 0, os.strerror(ctypes.get_errno())
 
 
 if __name__ == "__main__":

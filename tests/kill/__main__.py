@@ -1,11 +1,15 @@
 """Kills the verbs at many points and prints the table; fails where anything was wrong.
 
-python -m tests.kill [--most N] [--seed N] [--jobs N] [--fault NAME] [--scratch DIRECTORY] [VERB...]
+python -m tests.kill [--most N] [--minutes N] [--seed N] [--jobs N] [--fault NAME] [VERB...]
+
+--reordered has the program write what keeps a commit after the boot entries that need it, which
+the kills must find: a test of the test.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +21,7 @@ from tests.kill import worker
 from tests.kill.table import as_text, strike_verbs
 from tests.kill.verbs import BY_NAME, VERBS, scene
 
-FAULTS = {fault.name: fault for fault in (worker.KILL, *worker.FAULTS)}
+FAULTS = {fault.name: fault for fault in (worker.KILL, worker.ORPHANS, *worker.FAULTS)}
 
 
 def main() -> int:
@@ -25,9 +29,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kill")
     parser.add_argument("--most", type=int, default=300, help="points of each verb")
     parser.add_argument("--seed", type=int, default=0, help="chooses other points")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin none after them")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     parser.add_argument("--fault", choices=FAULTS, action="append", help="what happens there")
+    parser.add_argument(
+        "--reordered", action="store_true", help="write the refs after the boot entries"
+    )
+    parser.add_argument("--after", default="", help="only behind the last change of that path")
     parser.add_argument("verbs", nargs="*", metavar="VERB", choices=[[], *BY_NAME])
     given = parser.parse_args()
     verbs = [BY_NAME[name] for name in given.verbs] or VERBS
@@ -43,6 +52,9 @@ def main() -> int:
                     top / "work",
                     seed=given.seed,
                     jobs=given.jobs,
+                    seconds=60 * given.minutes,
+                    is_reordered=given.reordered,
+                    after=given.after,
                     faults=[FAULTS[name] for name in given.fault or ["kill"]],
                 )
         finally:

@@ -14,6 +14,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PR_SET_SECCOMP, _FILTER = 22, 2
 
 
+FREEZE, FREEZING = "ioctl FIFREEZE", 0xC0045877
+SYNCING = frozenset({"fsync", "fdatasync", "syncfs", "sync_file_range", FREEZE})
+
+
 @dataclass(frozen=True)
 class Call:
     """A system call: which of its arguments name what it changes.
@@ -41,7 +45,7 @@ CALLS = (
     Call(40, "sendfile", file=0),
     Call(275, "splice", file=2),
     Call(326, "copy_file_range", file=2),
-    Call(16, "ioctl", file=0, decides=1, values=(0x40049409, 0x4020940D, 0x40086602)),
+    Call(16, "ioctl", file=0, decides=1, values=(0x40049409, 0x4020940D, 0x40086602, FREEZING)),
     Call(2, "open", path=0, decides=1, bits=_WRITING),
     Call(257, "openat", path=1, folder=0, decides=2, bits=_WRITING),
     Call(437, "openat2", path=1, folder=0),

@@ -67,14 +67,16 @@ def leftovers(sysroot: Path) -> frozenset[str]:
             folders.clear()
             continue
         for name in (*files, *folders):
-            if name != "ostree" or not where.endswith("heads"):
+            # libostree leaves the empty directory of a transaction to the next one.
+            is_empty = name.startswith("staging-") and not any(Path(top, name).iterdir())
+            if not is_empty and (name != "ostree" or not where.endswith("heads")):
                 found.add(_plain(os.path.normpath(f"{where}/{name}")))
     return frozenset(found)
 
 
 def _plain(path: str) -> str:
     """Without the numbers that say how often something was written."""
-    path = re.sub(r"(#|[0-9a-f]{64})\.\d+", r"\1.N", path)
+    path = re.sub(r"(#|[0-9a-f]{64})([.-])\d+", r"\1\2N", path)
     path = re.sub(r"boot\.\d(\.\d)?", "boot.N", path)
     path = re.sub(r"boot\.N(/\w+/[0-9a-f]+)/\d+", r"boot.N\1/N", path)
     return re.sub(r"loader\.\d", "loader.N", path)

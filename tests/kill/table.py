@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.kill import worker
+from tests.kill.tracer import Place
 from tests.kill.verbs import Scene, Verb
 from tests.kill.worker import KILL, Expected, Fault, Outcome
 
@@ -46,6 +49,7 @@ class Row:
     @property
     def cells(self) -> tuple[str, ...]:
         """The figures of the table."""
+        changes = self.expected.changes(self.fault)
         struck = {o.struck for o in self.outcomes if o.struck}
         wrong = [fault for outcome in self.wrong for fault in outcome.wrong]
         fsck = sum("fsck: " in fault for fault in wrong)
@@ -56,10 +60,10 @@ class Row:
             *map(
                 str,
                 (
-                    len(self.expected.places),
+                    len(changes),
                     sum(o.struck is not None for o in self.outcomes),
                     len(struck),
-                    len({*self.expected.places, *struck}),
+                    len({*changes, *struck}),
                     *(sum(o.state == state for o in self.outcomes) for state in ("old", "new")),
                     fsck,
                     again,
@@ -78,25 +82,45 @@ def strike_verbs(
     seed: int = 0,
     jobs: int = 2,
     faults: Sequence[Fault] = (KILL,),
+    is_reordered: bool = False,
+    after: str = "",
+    seconds: float = math.inf,
 ) -> tuple[Row, ...]:
-    """Strikes each verb at `most` points, at all where it has fewer; see `points`."""
+    """Strikes each verb at `most` points, at all where it has fewer; see `points`.
+
+    None is begun after so many `seconds`; those before are spread over the verbs.
+    """
+    ends = time.monotonic() + seconds
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=worker.load) as pool:
+    with ProcessPoolExecutor(jobs, context, worker.load, (is_reordered,)) as pool:
         expected = list(pool.map(partial(_expect, scene, scratch=scratch), verbs))
-        rows = []
-        for found, fault in product(expected, faults):
-            job = partial(_strike, scene, found, scratch=scratch, fault=fault)
-            numbers = points(found, most, f"{seed} {fault.name}")
-            rows.append(Row(found, fault, tuple(pool.map(job, numbers))))
-    return tuple(rows)
+        rows = list(product(expected, faults))
+        work = [
+            (row, number)
+            for row, (found, fault) in enumerate(rows)
+            for number in points(
+                found.changes(fault), most, f"{seed} {fault.name} {found.verb}", after
+            )
+        ]
+        random.Random(seed).shuffle(work)
+        job = partial(_strike, scene, rows, scratch, ends)
+        done = [(row, o) for (row, _), o in zip(work, pool.map(job, work), strict=True) if o]
+    return tuple(
+        Row(*each, tuple(sorted((o for n, o in done if n == row), key=lambda o: o.number)))
+        for row, each in enumerate(rows)
+    )
 
 
-def points(expected: Expected, most: int, seed: str) -> tuple[int, ...]:
-    """The numbers of the changes to be killed at: one of each place first, then any others."""
-    chance = random.Random(f"{seed} {expected.verb}")
-    numbers = list(range(1, len(expected.places) + 1))
+def points(places: Sequence[Place], most: int, seed: str, after: str = "") -> tuple[int, ...]:
+    """The numbers of the changes to be killed at: one of each place first, then any others.
+
+    Only those behind the last change of the path `after`, where one is given.
+    """
+    chance = random.Random(seed)
+    begin = max((n for n, place in enumerate(places, 1) if place.where == after), default=0)
+    numbers = list(range(begin + 1, len(places) + 1))
     chance.shuffle(numbers)
-    of_place = {expected.places[number - 1]: number for number in numbers}
+    of_place = {places[number - 1]: number for number in numbers}
     first = list(of_place.values())
     chance.shuffle(first)
     others = [number for number in numbers if number not in set(first)]
@@ -108,8 +132,7 @@ def as_text(rows: Sequence[Row]) -> str:
     cells = [_HEAD, *(row.cells for row in rows)]
     sums = [str(sum(int(row.cells[n]) for row in rows)) for n in range(2, len(_HEAD))]
     cells.append(("all", "", *sums))
-    widths = [max(len(line[n]) for line in cells) for n in range(len(_HEAD))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
+    lines = [aligned(cells)]
     for row in rows:
         for outcome in row.wrong:
             struck = outcome.struck
@@ -120,9 +143,27 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """Lines of as wide columns as their cells need."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
 def _expect(scene: Scene, verb: Verb, scratch: Path) -> Expected:
     return worker.expect(scene, verb, scratch)
 
 
-def _strike(scene: Scene, expected: Expected, number: int, scratch: Path, fault: Fault) -> Outcome:
-    return worker.strike(scene, expected, number, scratch, fault)
+def _strike(
+    scene: Scene,
+    rows: Sequence[tuple[Expected, Fault]],
+    scratch: Path,
+    ends: float,
+    point: tuple[int, int],
+) -> Outcome | None:
+    if time.monotonic() > ends:
+        return None
+    row, number = point
+    found, fault = rows[row]
+    return worker.strike(scene, found, number, scratch, fault)

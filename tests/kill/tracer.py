@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import signal
 import struct
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.kill.calls import BY_NUMBER, Call, read_arguments, stop_at_calls
+from tests.kill.calls import (
+    BY_NUMBER,
+    FREEZE,
+    FREEZING,
+    SYNCING,
+    Call,
+    read_arguments,
+    stop_at_calls,
+)
 
 _SEIZE, _CONT, _LISTEN, _GETREGS, _SETREGS, _GETEVENTMSG = 0x4206, 7, 0x4208, 12, 13, 0x4201
 _OPTIONS = 0x2 | 0x4 | 0x8 | 0x80 | 0x100000  # fork, vfork, clone, seccomp, exitkill
@@ -22,6 +31,7 @@ _EVENTS_OF_NEW, _EVENT_SECCOMP, _EVENT_STOP = (1, 2, 3), 7, 128
 _ALL = 0x40000000  # __WALL
 _AT_FDCWD = 2**32 - 100
 _ORIG_RAX, _RAX = 15, 10
+_IOCTL = 16
 
 _RANDOM = (
     (re.compile(r"[0-9a-f]{64}"), "#"),
@@ -58,7 +68,7 @@ class Traced:
     status: int = 0
     output: str = ""
     places: list[Place] = field(default_factory=list)
-    children: int = 0
+    children: list[Place] = field(default_factory=list)
     struck: Place | None = None
     strays: list[Place] = field(default_factory=list)
 
@@ -77,14 +87,34 @@ class Blow:
     lasting: frozenset[str] = frozenset()
 
 
-def trace(run: Callable[[], None], top: Path, output: Path, blow: Blow | None = None) -> Traced:
-    """Runs it to its end, or to the blow. No other child of ours may run meanwhile."""
+@dataclass(frozen=True)
+class NoSync(Blow):
+    """Durability is promised and not given, by the `number`-th call for it; 0: by any.
+
+    Those of the program and of all that it started count alike, if their path ends with `where`.
+    """
+
+    where: str = ""
+
+
+def trace(
+    run: Callable[[], None],
+    tops: Path | Sequence[Path],
+    output: Path,
+    blow: Blow | None = None,
+    among: AbstractContextManager[None] | None = None,
+) -> Traced:
+    """Runs it to its end, or to the blow; it is forked in the context `among`.
+
+    The changes are those below `tops`. No other child of ours may make any meanwhile.
+    """
     reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _child(run, reader, writer, output)
+    with among or nullcontext():
+        pid = os.fork()
+        if pid == 0:
+            _child(run, reader, writer, output)
     os.close(reader)
-    tracer = _Tracer(pid, str(top), blow)
+    tracer = _Tracer(pid, [str(top) for top in ([tops] if isinstance(tops, Path) else tops)], blow)
     _ptrace(_SEIZE, pid, 0, _OPTIONS)
     os.close(writer)
     done = tracer.loop()
@@ -103,6 +133,8 @@ def _child(run: Callable[[], None], reader: int, writer: int, output: Path) -> N
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, source in ((0, nothing), (1, descriptor), (2, descriptor)):
             os.dup2(source, number)
+        # pytest has put others in their place.
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         stop_at_calls()
         run()
         status = 0
@@ -118,16 +150,16 @@ def _child(run: Callable[[], None], reader: int, writer: int, output: Path) -> N
 
 
 class _Tracer:
-    def __init__(self, pid: int, top: str, blow: Blow | None) -> None:
+    def __init__(self, pid: int, tops: Sequence[str], blow: Blow | None) -> None:
         self._pid = pid
-        self._top = top
+        self._tops = tops
         self._blow = blow
         self._done = Traced()
         self._groups: dict[int, int] = {}
         self._alive = {pid}
         self._gone: set[int] = set()
         self._is_over = False
-        self._has_failed = False
+        self._synced = 0
 
     def loop(self) -> Traced:
         while self._alive:
@@ -169,14 +201,16 @@ class _Tracer:
         if self._is_over:
             self._done.strays.append(place)
             return
+        if isinstance(self._blow, NoSync):
+            self._leave_out(pid, place, self._blow)
         if is_child:
-            self._done.children += 1
-            number = self._done.children
+            self._done.children.append(place)
+            number = len(self._done.children)
         else:
             self._done.places.append(place)
             number = len(self._done.places)
         blow = self._blow
-        if blow is None or is_child != blow.in_child:
+        if blow is None or isinstance(blow, NoSync) or is_child != blow.in_child:
             return
         if number == blow.number:
             self._done.struck = place
@@ -186,6 +220,15 @@ class _Tracer:
                 self._fail(pid, blow.errno)
         elif blow.lasting and self._done.struck and place.call in blow.lasting:
             self._fail(pid, blow.errno)
+
+    def _leave_out(self, pid: int, place: Place, blow: NoSync) -> None:
+        if place.call not in SYNCING or not place.where.endswith(blow.where):
+            return
+        self._synced += 1
+        if blow.number in (0, self._synced):
+            self._done.struck = place
+            # For libostree, a filesystem that cannot be frozen is one that need not be.
+            self._fail(pid, errno.EOPNOTSUPP if place.call == FREEZE else 0)
 
     def _kill(self) -> None:
         """Kills the process, all of it before anything else goes on."""
@@ -197,11 +240,11 @@ class _Tracer:
             elif self._group(pid) != self._pid:  # its own threads are dying
                 self._stopped(pid, status)
 
-    def _fail(self, pid: int, errno: int) -> None:
-        """The call is not made, and answers with the error."""
+    def _fail(self, pid: int, number: int) -> None:
+        """The call is not made, and answers with the error of that number, or 0: as if it was."""
         registers = bytearray(_registers(pid))
         struct.pack_into("Q", registers, 8 * _ORIG_RAX, 2**64 - 1)
-        struct.pack_into("q", registers, 8 * _RAX, -errno)
+        struct.pack_into("q", registers, 8 * _RAX, -number)
         buffer = (ctypes.c_char * len(registers)).from_buffer(registers)
         _ptrace(_SETREGS, pid, 0, ctypes.addressof(buffer))
 
@@ -219,11 +262,18 @@ class _Tracer:
             number, arguments = read_arguments(_registers(pid))
             call = BY_NUMBER[number]
             where = _path(pid, call, arguments)
+            name = (
+                FREEZE if number == _IOCTL and arguments[1] & 0xFFFFFFFF == FREEZING else call.name
+            )
         except (OSError, ValueError, KeyError):
             return None  # it was killed meanwhile
-        if where is None or not where.startswith(self._top):
+        if where is None:
             return None
-        return Place(call.name, _normal(where[len(self._top) + 1 :]))
+        for top in self._tops:
+            if where == top or where.startswith(f"{top}/"):
+                short = where[1:] if len(self._tops) > 1 else where[len(top) + 1 :]
+                return Place(name, _normal(short))
+        return None
 
 
 def _path(pid: int, call: Call, arguments: tuple[int, ...]) -> str | None:

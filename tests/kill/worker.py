@@ -8,30 +8,44 @@ import os
 import pkgutil
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import layer
+from layer import pipeline
+from layer.model import Deployment
+from layer.store.sysroot import Sysroot
 from tests.kill import checks
 from tests.kill.calls import BY_NUMBER, TAKING
 from tests.kill.tracer import Blow, Place, Traced, trace
 from tests.kill.verbs import BY_NAME, Scene, Verb, copy
-from tests.world import remove
+from tests.live import Living, become, living, pid_namespace
+from tests.world import Machine, remove
 
 MOST_SHOWN = 5  # faults of one point
+# Of a machine that runs, all that is not thrown away with it.
+SEEN = (Path("/sysroot"), Path("/boot"), Path("/etc"), Path("/var"), Path("/usr"))
+_SANDBOX = "layer-?/mount/"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at a point: SIGKILL, or an error there and, from then on, at `lasting`."""
+    """What happens at a point: SIGKILL, or an error there and, from then on, at `lasting`.
+
+    `in_child`: at the changes of what the program has started; SIGKILL is the program's alone.
+    """
 
     name: str
     errno: int = 0
     lasting: frozenset[str] = frozenset()
+    in_child: bool = False
 
 
 KILL = Fault("kill")
+ORPHANS = Fault("orphans", in_child=True)
 FAULTS = (
     Fault("full", errno.ENOSPC, TAKING),
     Fault("read-only", errno.EROFS, frozenset(call.name for call in BY_NUMBER.values())),
@@ -45,10 +59,14 @@ class Expected:
 
     verb: str
     places: tuple[Place, ...]
-    children: int
-    old: tuple[checks.Booted, ...]
-    new: tuple[checks.Booted, ...]
+    children: tuple[Place, ...]
+    old: tuple[object, ...]
+    new: tuple[object, ...]
     paths: frozenset[str]
+
+    def changes(self, fault: Fault) -> tuple[Place, ...]:
+        """The changes at which a fault may strike."""
+        return self.children if fault.in_child else self.places
 
 
 @dataclass(frozen=True)
@@ -62,12 +80,36 @@ class Outcome:
     wrong: tuple[str, ...] = ()
 
 
-def load() -> None:
-    """Imports all of the program once, for all processes that are forked from this one."""
+def load(is_reordered: bool = False) -> None:
+    """Imports all of the program once, for all processes that are forked from this one.
+
+    `is_reordered`: what keeps a commit is written after the boot entries that need it, which
+    the kills must find: a test of the test.
+    """
     for module in pkgutil.walk_packages(layer.__path__, "layer."):
         if module.name != "layer.__main__":
             importlib.import_module(module.name)
     importlib.import_module("layer.__main__")
+    if is_reordered:
+        _reorder()
+
+
+def _reorder() -> None:
+    keep, write = pipeline.keep, Sysroot.write
+    late: list[tuple[object, ...]] = []
+
+    def remember(*arguments: object) -> None:
+        late.append(arguments)
+
+    def write_first(self: Sysroot, *arguments: Any, **options: Any) -> tuple[Deployment, ...]:
+        written = write(self, *arguments, **options)
+        with self.store.transaction():
+            for words in late:
+                keep(*words)  # type: ignore[arg-type]
+        return written
+
+    pipeline.keep = remember  # type: ignore[assignment]
+    Sysroot.write = write_first  # type: ignore[method-assign]
 
 
 def program(arguments: list[str]) -> Callable[[], None]:
@@ -83,22 +125,72 @@ def program(arguments: list[str]) -> Callable[[], None]:
     return run
 
 
+@dataclass(frozen=True)
+class Site:
+    """A copy of a machine at work: runs the verb's words on it, and tells its state."""
+
+    scene: Scene
+    verb: Verb
+    sysroot: Path
+    output: Path
+    running: Living | None = None
+
+    def run(self, words: tuple[str, ...], blow: Blow | None = None) -> Traced:
+        """Runs `layer` with these words."""
+        arguments = self.scene.command(words, self.sysroot)
+        if self.running is None:
+            return trace(program(arguments), self.sysroot, self.output, blow)
+        pid = self.running.pid
+        command = ["python3", "-m", "layer", *arguments]
+        return trace(
+            lambda: become(pid, "own", command), SEEN, self.output, blow, pid_namespace(pid)
+        )
+
+    def state(self) -> tuple[object, ...]:
+        """What boots next, and what a running machine sees; AssertionError for no whole one."""
+        found = checks.boot_set(self.sysroot)
+        if self.running is None:
+            return found
+        usr = Path(f"/proc/{self.running.pid}/root/usr")
+        return (*found, *sorted(path.name for path in (usr / "bin").iterdir()))
+
+
+@contextmanager
+def site(scene: Scene, verb: Verb, scratch: Path) -> Iterator[Site]:
+    """A fresh one, removed in the end."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    sysroot = scratch / f"sysroot-{os.getpid()}"
+    folder = scratch / f"running-{os.getpid()}"
+    remove([sysroot, folder])
+    copy(scene.snapshot(verb.machine), sysroot)
+    with ExitStack() as stack:
+        stack.callback(remove, [sysroot, folder])
+        running = None
+        if verb.is_live:
+            machine = Machine(sysroot, scene.world)
+            running = stack.enter_context(living(machine, folder, index=1))
+        found = Site(scene, verb, sysroot, scratch / f"output-{os.getpid()}", running)
+        if verb.first:
+            done = found.run(verb.first)
+            assert done.status == 0, done.output
+        yield found
+
+
 def expect(scene: Scene, verb: Verb, scratch: Path) -> Expected:
     """Runs the verb undisturbed, and once more, as after each kill."""
-    sysroot = _fresh(scene, verb, scratch)
-    old = checks.boot_set(sysroot)
-    done = run(scene, verb.words, sysroot, scratch)
-    assert done.status == 0, done.output
-    new = checks.boot_set(sysroot)
-    assert old != new, f"{verb.name} changes nothing:\n{done.output}"
-    again = run(scene, verb.words, sysroot, scratch)
-    assert _is_success(verb, again), again.output
-    assert checks.boot_set(sysroot) == new
-    wrong = tuple(checks.faults(sysroot))
-    assert not wrong, wrong
-    paths = checks.leftovers(sysroot)
-    remove([sysroot])
-    return Expected(verb.name, tuple(done.places), done.children, old, new, paths)
+    with site(scene, verb, scratch) as place:
+        old = place.state()
+        done = place.run(verb.words)
+        assert done.status == 0, done.output
+        new = place.state()
+        assert old != new, f"{verb.name} changes nothing:\n{done.output}"
+        again = place.run(verb.words)
+        assert _is_success(verb, again), again.output
+        assert place.state() == new
+        wrong = tuple(checks.faults(place.sysroot))
+        assert not wrong, wrong
+        paths = checks.leftovers(place.sysroot)
+    return Expected(verb.name, tuple(done.places), tuple(done.children), old, new, paths)
 
 
 def strike(
@@ -106,34 +198,31 @@ def strike(
 ) -> Outcome:
     """Strikes the verb at its `number`-th change; says what is wrong then, and after another."""
     verb = BY_NAME[expected.verb]
-    sysroot = _fresh(scene, verb, scratch)
-    blow = Blow(number, errno=fault.errno, lasting=fault.lasting)
-    struck = run(scene, verb.words, sysroot, scratch, blow)
-    wrong = list(checks.faults(sysroot))
-    if fault != KILL:
-        wrong += _unclear(struck)
-    state, found = "neither", ()
-    try:
-        found = checks.boot_set(sysroot)
-        state = _state(found, expected)
-    except AssertionError:
-        pass  # `faults` says so
-    if state == "neither":
-        wrong.append(f"neither the old nor the new deployments: {[b.checksum for b in found]}")
-    wrong += _after_another(scene, verb, expected, sysroot, scratch)
-    remove([sysroot])
+    with site(scene, verb, scratch) as place:
+        blow = Blow(number, fault.in_child, fault.errno, fault.lasting)
+        struck = place.run(verb.words, blow)
+        wrong = list(checks.faults(place.sysroot))
+        wrong += [f"written by an orphan: {stray}" for stray in struck.strays if _lasts(stray)]
+        if fault.errno:
+            wrong += unclear(struck)
+        state, found = "neither", ()
+        try:
+            found = place.state()
+            state = _named(found, expected)
+        except AssertionError:
+            pass  # `faults` says so
+        if state == "neither":
+            wrong.append(f"neither the old nor the new deployments: {found}")
+        wrong += _after_another(place, expected)
     return Outcome(verb.name, number, struck.struck, state, tuple(wrong[:MOST_SHOWN]))
 
 
-def run(
-    scene: Scene, words: tuple[str, ...], sysroot: Path, scratch: Path, blow: Blow | None = None
-) -> Traced:
-    """Runs `layer` with these words on a sysroot."""
-    output = scratch / f"output-{os.getpid()}"
-    return trace(program(scene.command(words, sysroot)), sysroot, output, blow)
+def _lasts(place: Place) -> bool:
+    """Whether a change is of the disk: mounts of the sandbox lie in memory, seen by it alone."""
+    return _SANDBOX not in f"{place.where}/"
 
 
-def _unclear(done: Traced) -> list[str]:
+def unclear(done: Traced) -> list[str]:
     """What is wrong with how an error is told: in one line, and with a status."""
     if done.status == 0:
         return []  # it could be done without
@@ -143,20 +232,18 @@ def _unclear(done: Traced) -> list[str]:
     return [f"unclear: status {done.status}: {done.output}"]
 
 
-def _after_another(
-    scene: Scene, verb: Verb, expected: Expected, sysroot: Path, scratch: Path
-) -> list[str]:
+def _after_another(place: Site, expected: Expected) -> list[str]:
     """What is wrong once the same was run again."""
-    done = run(scene, verb.words, sysroot, scratch)
-    if not _is_success(verb, done):
+    done = place.run(place.verb.words)
+    if not _is_success(place.verb, done):
         return [f"run again: status {done.status}: {done.output}"]
-    wrong = [f"after another: {fault}" for fault in checks.faults(sysroot)]
+    wrong = [f"after another: {fault}" for fault in checks.faults(place.sysroot)]
     try:
-        if checks.boot_set(sysroot) != expected.new:
+        if place.state() != expected.new:
             wrong.append("run again: it made other deployments")
     except AssertionError as error:
         wrong.append(f"run again: {error}")
-    left = checks.leftovers(sysroot)
+    left = checks.leftovers(place.sysroot)
     wrong += [f"left over: {path}" for path in sorted(left - expected.paths)]
     wrong += [f"gone: {path}" for path in sorted(expected.paths - left)]
     return wrong
@@ -166,15 +253,7 @@ def _is_success(verb: Verb, done: Traced) -> bool:
     return done.status == 0 or bool(verb.done and verb.done in done.output)
 
 
-def _state(found: tuple[checks.Booted, ...], expected: Expected) -> str:
+def _named(found: tuple[object, ...], expected: Expected) -> str:
     if found == expected.old:
         return "old"
     return "new" if found == expected.new else "neither"
-
-
-def _fresh(scene: Scene, verb: Verb, scratch: Path) -> Path:
-    scratch.mkdir(parents=True, exist_ok=True)
-    sysroot = scratch / f"sysroot-{os.getpid()}"
-    remove([sysroot])
-    copy(scene.snapshot(verb.machine), sysroot)
-    return sysroot
