@@ -13,7 +13,7 @@ import pytest
 from tests.kill.table import Row, as_text, points, strike_verbs
 from tests.kill.tracer import Blow, Place, trace
 from tests.kill.verbs import BY_NAME, VERBS, Scene, Verb, scene
-from tests.kill.worker import FAULTS, KILL, Fault
+from tests.kill.worker import FAULTS, KILL, Fault, expect
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,16 @@ def test_what_is_written_too_late_is_found(machines: Scene, tmp_path: Path) -> N
     )
     found = [fault for outcome in row.wrong for fault in outcome.wrong]
     assert any(fault.startswith("refs: none of layer's keeps ") for fault in found), as_text([row])
+
+
+def test_commits_are_removed_before_their_trees(machines: Scene, tmp_path: Path) -> None:
+    """Else who is killed in between leaves what fsck takes for damage."""
+    found = expect(machines, BY_NAME["cleanup"], tmp_path)
+    objects = "ostree/repo/objects/#."
+    gone = [p.where for p in found.places if p.call == "unlinkat" and p.where.startswith(objects)]
+    kinds = [where.removeprefix(objects) for where in gone]
+    assert "commit" in kinds
+    assert kinds.index("dirtree") > max(n for n, kind in enumerate(kinds) if kind == "commit")
 
 
 @pytest.mark.slow

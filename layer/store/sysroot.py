@@ -15,6 +15,7 @@ from layer.model import BootPlan, Deployment, NewDeployment, Recycling
 from layer.store.deploy_options import deploy_options, forget_staged
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
+from layer.store.pruning import forget_commits
 
 if TYPE_CHECKING:
     from layer.store.recycling import Recycler
@@ -205,6 +206,7 @@ class Sysroot:
                 is_full=recycling is Recycling.VERIFIED,
             )
         with translated("cannot clean up"):
+            forget_commits(self.store.repo, {deployment.checksum for deployment in deployments})
             self._sysroot.cleanup(None)
 
     @contextmanager

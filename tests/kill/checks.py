@@ -57,7 +57,10 @@ def faults(sysroot: Path) -> Iterator[str]:
 
 
 def leftovers(sysroot: Path) -> frozenset[str]:
-    """All paths but those of objects, in checkouts, and libostree's own refs of deployments."""
+    """All paths but those of objects, in checkouts, and libostree's own refs of deployments.
+
+    A checkout that no boot entry names stays by design: the next deployment is made of it.
+    """
     found = set()
     for top, folders, files in os.walk(sysroot):
         where = os.path.relpath(top, sysroot)
@@ -69,7 +72,8 @@ def leftovers(sysroot: Path) -> frozenset[str]:
         for name in (*files, *folders):
             # libostree leaves the empty directory of a transaction to the next one.
             is_empty = name.startswith("staging-") and not any(Path(top, name).iterdir())
-            if not is_empty and (name != "ostree" or not where.endswith("heads")):
+            is_checkout = where.endswith("/deploy") and _DIGEST.match(name)
+            if not (is_empty or is_checkout) and (name != "ostree" or not where.endswith("heads")):
                 found.add(_plain(os.path.normpath(f"{where}/{name}")))
     return frozenset(found)
 
