@@ -121,6 +121,11 @@ bench-audit: setup
 bench-solve: setup
 	@$(PYTHON) -m tests.bench.solve $(BENCH)
 
+# What the program shows on a terminal, as pictures in docs/pictures; makes the demo where it is not there
+.PHONY: screenshots
+screenshots: setup
+	@$(PYTHON) -m tests.screenshots
+
 demo: setup
 	@$(PYTHON) -m testdata.distro.demo $(if $(BOOT),--boot)
 

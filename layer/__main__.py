@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+EXIT_PIPE = 128 + signal.SIGPIPE  # as of a program that the signal ended
+_AGAIN = "run the command again; what was fetched is kept"
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
@@ -41,7 +45,8 @@ def command() -> None:
         main()
     except SystemExit as leaving:
         with suppress(OSError, ValueError):  # then Python leaves in its own way, and says so
-            sys.stdout.flush()
+            with suppress(BrokenPipeError):
+                sys.stdout.flush()
             sys.stderr.flush()
             os._exit(leaving.code if isinstance(leaving.code, int) else EXIT_ERROR)
         raise
@@ -50,6 +55,7 @@ def command() -> None:
 def _run(arguments: list[str] | None) -> int:
     import click  # it and the verbs take so long to load that a signal may come meanwhile
 
+    from layer.commands._speech import say
     from layer.commands._verbs import run
     from layer.commands._voice import JsonLines, Speaking
 
@@ -59,22 +65,26 @@ def _run(arguments: list[str] | None) -> int:
         interrupts.disarm()
     except click.ClickException as error:
         if isinstance(speaking.voice, JsonLines):
-            return _failed(speaking, LayerError(error.format_message()), EXIT_USAGE)
-        error.show()
+            told = LayerError(error.format_message(), "the verb's page has all: man layer-VERB")
+            return _failed(speaking, told, EXIT_USAGE)
+        usage = io.StringIO()
+        error.show(usage)
+        say(usage.getvalue().rstrip("\n"), err=True)
         return EXIT_USAGE
     except (click.Abort, KeyboardInterrupt) as error:
         status = interrupts.exit_status(error) or EXIT_ERROR
-        return _failed(speaking, LayerError("interrupted; nothing has changed"), status)
+        told = LayerError("interrupted; nothing has changed", _AGAIN)
+        return _failed(speaking, told, status)
     except LayerError as error:
         return _failed(speaking, error, interrupts.exit_status(error) or EXIT_ERROR)
     except BrokenPipeError:
-        sys.stderr.close()
-        return EXIT_ERROR
+        return EXIT_PIPE
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
         where = f": {error.filename}" if error.filename else ""
-        return _failed(speaking, LayerError(f"{error.strerror}{where}"))
+        hint = "see to the disk, and run the command again"
+        return _failed(speaking, LayerError(f"{error.strerror}{where}", hint))
     status = found if isinstance(found, int) else 0
     speaking.end(status)
     return status

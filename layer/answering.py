@@ -24,6 +24,7 @@ from layer.origin import Origin, with_requests
 from layer.solver import asking
 from layer.sources import Sources, open_sources
 from layer.status import fulfils, is_asked
+from layer.words import is_utf8, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,10 @@ def search_packages(host: Host, words: Sequence[str]) -> tuple[Match, ...]:
     with _opened(host) as opened:
         found = search(words, asking.sightings(opened.known, words))
     if not found:
-        raise NotFound(f"no package has {' and '.join(words)} in its name or summary")
+        raise NotFound(
+            f"no package has {' and '.join(words)} in its name or summary",
+            "try fewer or other words; `layer provides` finds files",
+        )
     return found
 
 
@@ -80,7 +84,7 @@ def list_groups(host: Host) -> Catalogue:
     with _opened(host) as opened:
         found = read_groups(opened.sources.metadata)
     if not (found.groups or found.environments):
-        raise NotFound("no enabled repository lists groups")
+        raise NotFound("no enabled repository lists groups", "`layer repo list` shows them")
     return found
 
 
@@ -138,6 +142,9 @@ def _why_not(opened: _Opened, request: Request) -> str:
 def _require_words(words: Sequence[str]) -> None:
     if any(not word.strip() for word in words):
         raise InvalidInput("an empty word names nothing")
+    for word in words:
+        if not is_utf8(word):
+            raise InvalidInput(f"{printable(word)} is not UTF-8, as every name is")
 
 
 def _refuse_unknown(fact: str, words: Sequence[str]) -> None:

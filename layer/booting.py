@@ -96,7 +96,8 @@ def finalize(host: Host, checksum: str | None, *, allow_unlocked: bool = False) 
     if found is None:
         raise LayerError("nothing is staged", "`layer status` lists the deployments")
     if checksum not in (None, found.checksum):
-        raise LayerError(f"what is staged is {found.checksum}, not {checksum}")
+        hint = "name that one, or say --allow-missing-checksum"
+        raise LayerError(f"what is staged is {found.checksum}, not {checksum}", hint)
     if not host.sysroot.is_finalization_locked and not allow_unlocked:
         raise LayerError(
             "finalization of what is staged is not locked", "--allow-unlocked reboots all the same"

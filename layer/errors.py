@@ -7,6 +7,7 @@ bug and shows a traceback. `layer.__main__` alone prints and exits.
 from __future__ import annotations
 
 import shlex
+from typing import ClassVar
 
 from layer.frozen import dataclass
 
@@ -25,8 +26,11 @@ class Suggestion:
 class LayerError(Exception):
     """A failure that names the thing and the fact (`message`) and the next step (`hint`).
 
-    `suggestions` are next steps that were tried.
+    `suggestions` are next steps that were tried. `usual_hint` is the next step where an error
+    of the class has no better one.
     """
+
+    usual_hint: ClassVar[str] = ""
 
     def __init__(
         self, message: str, hint: str | None = None, *, suggestions: tuple[Suggestion, ...] = ()
@@ -40,17 +44,25 @@ class LayerError(Exception):
 class InvalidInput(LayerError):
     """Something that the user or a file said cannot be understood."""
 
+    usual_hint = "correct what is named, and say it again; each verb has a page: man layer-VERB"
+
 
 class NotFound(LayerError):
     """A thing that was named does not exist."""
+
+    usual_hint = "check the name; `layer status`, `search` and `repo list` show what there is"
 
 
 class PackageRefused(LayerError):
     """A package is broken, hostile, or wants a place that it may not have."""
 
+    usual_hint = "leave the package out, or take another build of it"
+
 
 class Conflict(LayerError):
     """Two owners want the same path with different content."""
+
+    usual_hint = "leave one of the two out"
 
 
 class Unsolvable(LayerError):
@@ -58,6 +70,8 @@ class Unsolvable(LayerError):
 
     `facts` are the steps that lead to the message's reasons, each a sentence.
     """
+
+    usual_hint = "leave one of them out, or ask for another version"
 
     def __init__(
         self,
@@ -74,18 +88,28 @@ class Unsolvable(LayerError):
 class RepositoryError(LayerError):
     """A package repository or an OSTree remote is unreachable or corrupt."""
 
+    usual_hint = "`layer repo info` shows where it is; --disablerepo leaves a repository out"
+
 
 class Unreachable(RepositoryError):
     """A repository cannot be had now: its servers are silent, or send what cannot be used."""
+
+    usual_hint = "--cache-only uses what was fetched before; --disablerepo leaves one out"
 
 
 class TriggerFailed(LayerError):
     """A trigger is wrong in itself, or its command failed."""
 
+    usual_hint = "`layer trigger show NAME` shows it, `layer trigger check FILE` all that is wrong"
+
 
 class StoreError(LayerError):
     """The OSTree repository or sysroot refused an operation."""
 
+    usual_hint = "`ostree fsck --repo=SYSROOT/ostree/repo` tells whether the store is sound"
+
 
 class Busy(LayerError):
     """Another program holds the sysroot's lock."""
+
+    usual_hint = "try again when it has ended; without --no-wait it is waited for"

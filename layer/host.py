@@ -379,7 +379,8 @@ def _choose_stateroot(sysroot: Sysroot, wanted: str | None) -> str:
     if wanted is not None:
         if wanted not in there:
             known = ", ".join(there) or "none"
-            raise NotFound(f"there is no stateroot {wanted} (there is: {known})")
+            hint = f"make it: layer init --stateroot {wanted}"
+            raise NotFound(f"there is no stateroot {wanted} (there is: {known})", hint)
         return wanted
     deployments = sysroot.deployments()
     booted = next((d for d in deployments if d.is_booted), None)

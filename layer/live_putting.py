@@ -146,5 +146,6 @@ def _in_new_usr(checkout: Path, command: Sequence[str]) -> None:
     )
     if done.status:
         raise LayerError(
-            f"{shlex.join(command[:2])} failed ({done.status}): {' '.join(done.output.split())}"
+            f"{shlex.join(command[:2])} failed ({done.status}): {' '.join(done.output.split())}",
+            "`systemctl reboot` brings what is pending all the same",
         )

@@ -133,7 +133,10 @@ def reset(host: Host) -> tuple[float, tuple[str, ...]]:
     var = host.sysroot.var(host.stateroot)
     journal = live_record.read(var)
     if journal is None or journal.wanted is None:
-        raise LayerError("nothing is live: /usr is the booted deployment's")
+        raise LayerError(
+            "nothing is live: /usr is the booted deployment's",
+            "`layer apply-live` makes what is pending live",
+        )
     mounts.leave_namespace_of(live_view.MACHINE)
     journal = replace(journal, stage=Stage.SWAPPING, wanted=None, before=journal.wanted)
     live_record.write(var, journal)

@@ -10,12 +10,13 @@ from layer.words import shown
 
 DASH = Path("-")
 _OUTPUT = 1  # the descriptor
+_HINT = "name a file in a directory that is there and may be written"
 
 
 def require_place(path: Path) -> None:
     """LayerError where a file could never be written: to be known before long work, not after."""
     if not path.parent.is_dir():
-        raise LayerError(f"cannot write {named(path)}: there is no such directory")
+        raise LayerError(f"cannot write {named(path)}: there is no such directory", _HINT)
 
 
 def write_output(path: Path, content: bytes) -> None:
@@ -32,7 +33,7 @@ def write_output(path: Path, content: bytes) -> None:
     except BrokenPipeError:
         raise  # who reads has enough
     except OSError as error:
-        raise LayerError(f"cannot write {named(path)}: {error.strerror}") from error
+        raise LayerError(f"cannot write {named(path)}: {error.strerror}", _HINT) from error
 
 
 def read_input(path: Path) -> str:

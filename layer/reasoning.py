@@ -52,7 +52,8 @@ def draw(graph: str, file: Path) -> None:
                 "it is of Graphviz; --dot prints the graph, to be drawn elsewhere",
             ) from error
         if done.status != 0:
-            raise LayerError(f"dot cannot draw the graph: {done.output.strip()}")
+            hint = "--dot prints the graph as it is, to be drawn elsewhere"
+            raise LayerError(f"dot cannot draw the graph: {done.output.strip()}", hint)
         content = drawn.read_bytes()
     write_output(file, content)
 

@@ -52,6 +52,11 @@ def instant(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a word of the command line was written in UTF-8, as all names of packages are."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "ignore") == text
+
+
 def printable(text: str) -> str:
     """Text as it can be shown on one line: what is no UTF-8 or cannot be printed is escaped."""
     text = _NO_BYTE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

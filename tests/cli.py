@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from layer.errors import LayerError
 from testdata.distro.tiny import FileSpec, RpmSpec, tiny_repository
 from testdata.triggers import hosttree
 from tests.snapshot import unchanged
@@ -32,13 +33,14 @@ def repositories(machine: Machine, verb: str) -> list[str]:
 
 
 def fails(machine: Machine, verb: str, *words: str) -> list[str]:
-    """Runs a verb that must fail and change nothing; the lines of its error and hint."""
+    """Runs a verb that must fail and change nothing; the lines of its error and own hint."""
     with unchanged(machine.path):
         done = do(machine, verb, *words, status=1)
     lines = done.stderr.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
     assert not any(line.startswith("error: ") for line in lines[start + 1 :])
-    return lines[start:]
+    usual = {f"hint: {each.usual_hint}" for each in LayerError.__subclasses__()}
+    return [line for line in lines[start:] if line not in usual]
 
 
 def first(machine: Machine) -> dict[str, Any]:

@@ -109,7 +109,8 @@ def test_search_prints_groups(asked: Machine) -> None:
 
 def test_nothing_found_is_one_line_and_status_1(asked: Machine) -> None:
     assert fails(asked, "search", "nonesuch") == [
-        "error: no package has nonesuch in its name or summary"
+        "error: no package has nonesuch in its name or summary",
+        "hint: try fewer or other words; `layer provides` finds files",
     ]
     assert fails(asked, "info", "nonesuch", "apple", "neither")[0] == (
         "error: no package is named nonesuch, neither"

@@ -181,7 +181,7 @@ def test_an_unknown_remote_is_one_error(machine_kept: Machine) -> None:
     )
     with unchanged(machine_kept.path):
         error = remote(machine_kept, "delete", "nosuch", status=1)
-    assert error == "error: there is no remote nosuch\n"
+    assert error == ("error: there is no remote nosuch\nhint: `layer remote list` shows all\n")
 
 
 def test_an_unknown_ref_is_one_error(machine_kept: Machine, world: World) -> None:

@@ -116,7 +116,10 @@ def test_a_place_that_may_not_be_read_is_one_error() -> None:
         )
     assert (done.returncode, done.stdout) == (1, "")
     path = f"{closed}/machine"
-    assert done.stderr == f"error: {path} may not be read: {path}/ostree/repo\n"
+    assert done.stderr == (
+        f"error: {path} may not be read: {path}/ostree/repo\n"
+        "hint: try it with sudo, or name another place with --sysroot\n"
+    )
 
 
 @pytest.fixture
@@ -143,7 +146,10 @@ def test_without_a_base_there_is_one_error(bare_sysroot: Path) -> None:
 
 def test_a_stateroot_is_made_once(bare_sysroot: Path) -> None:
     done = layer("init", "--sysroot", str(bare_sysroot), "--stateroot", "one", status=1)
-    assert done.stderr == f"error: {bare_sysroot} has a stateroot one already\n"
+    assert done.stderr == (
+        f"error: {bare_sysroot} has a stateroot one already\n"
+        f"hint: go on with it: layer remote add --sysroot {bare_sysroot} NAME URL\n"
+    )
 
 
 def test_several_stateroots_must_be_told_apart(bare_sysroot: Path) -> None:

@@ -113,7 +113,7 @@ def test_an_error_is_told_in_the_last_line(machine_kept: Machine) -> None:
     assert (last["status"], last["deployed"]) == (2, None)
     assert last["error"] == {
         "message": "No such option '--frobnicate'.",
-        "hint": None,
+        "hint": "the verb's page has all: man layer-VERB",
         "facts": [],
         "suggestions": [],
     }

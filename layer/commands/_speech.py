@@ -16,6 +16,7 @@ from layer.tables import folded
 
 # What an output that is not UTF-8 has in place of what we like to show.
 _PLAIN = str.maketrans({"●": "*", "…": "...", "→": "->", "·": "-", "—": "-", "×": "x"})  # noqa: RUF001
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and the end of a line
 _PAGERS = ("less", "more")
 _LESS = "FRX"  # end where one screen is enough, show colours, leave the text on the screen
 
@@ -54,16 +55,22 @@ def manner() -> Manner:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Lines on stdout or stderr, whatever comes of them."""
+    """Lines on stdout or stderr; BrokenPipeError where nobody reads stdout any more."""
     stream = sys.stderr if err else sys.stdout
-    if stream is not None:  # as where a shell was told >&-
+    if stream is None:  # as where a shell was told >&-
+        return
+    try:
         print(shown_on(stream, text), file=stream, flush=True)
+    except BrokenPipeError:
+        if not err:  # what is under way does not end as nobody hears of it
+            raise
 
 
 def tell(text: str) -> None:
-    """What was done, on stdout; with --quiet nothing."""
+    """What is done, on stdout; with --quiet nothing. It is done, too, where nobody reads that."""
     if not manner().is_quiet:
-        say(text)
+        with suppress(BrokenPipeError):
+            say(text)
 
 
 def answer(text: str) -> None:
@@ -103,7 +110,11 @@ def is_drawn_on(stream: TextIO | None) -> bool:
 
 
 def shown_on(stream: TextIO, text: str) -> str:
-    """Text in a stream's own characters, and in colours where it has any."""
+    """Text in a stream's own characters, and in colours where it has any.
+
+    What would steer a terminal is shown as what it is: names may be anybody's.
+    """
+    text = _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return fitted(_coloured(text) if _has_colours(stream) else text, stream.encoding)
 
 

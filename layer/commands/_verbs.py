@@ -153,7 +153,14 @@ def run(words: list[str], speaking: Speaking) -> object:
         return 0
     if "--json-progress" in takewhile(lambda word: word.startswith("-"), words):
         _tell_in_json(speaking)  # already: what click cannot parse is told so, too
-    return cli.main(words, prog_name=name, standalone_mode=False, obj=speaking)
+    stdout = sys.stdout
+    try:
+        return cli.main(words, prog_name=name, standalone_mode=False, obj=speaking)
+    except SystemExit as leaving:
+        # click's own way after completion, and, with a quiet stdout, where nobody reads that.
+        if sys.stdout is not stdout:
+            raise BrokenPipeError from leaving
+        raise
 
 
 def _tell_in_json(speaking: Speaking) -> None:

@@ -106,8 +106,8 @@ class Narrator(Voice):
             say("hint: each of these was tried and can be done:", err=True)
             for suggestion in error.suggestions:
                 say(f"  {suggestion}", err=True)
-        elif error.hint:
-            say(f"hint: {error.hint}", err=True)
+        elif error.hint or error.usual_hint:
+            say(f"hint: {error.hint or error.usual_hint}", err=True)
 
     @contextmanager
     def _drawing(self, *, is_passing: bool) -> Iterator[None]:
@@ -190,7 +190,7 @@ class JsonLines(Voice):
 def _as_json(error: LayerError) -> dict[str, Any]:
     return {
         "message": error.message,
-        "hint": error.hint,
+        "hint": error.hint or error.usual_hint or None,
         "facts": list(error.facts) if isinstance(error, Unsolvable) else [],
         "suggestions": [
             {"command": list(each.command), "effect": each.effect} for each in error.suggestions

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import sysroot_options
+from layer.commands._speech import tell
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -23,6 +24,6 @@ def command(host: Host) -> None:
 
     ended = cancelling.cancel(host)
     if not ended:
-        click.echo("No active transaction.")
+        tell("No active transaction.")
     for words in ended:
-        click.echo(f"Cancelled: {words}")
+        tell(f"Cancelled: {words}")

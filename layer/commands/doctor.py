@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -26,6 +26,8 @@ def command(host: Host, is_json: bool) -> int:
     from layer.findings import as_json, described, has_faults
 
     found = examine(host)
-    shown = json.dumps(as_json(found), indent=2) if is_json else described(found)
-    click.echo(shown)
+    if is_json:
+        answer_json(as_json(found))
+    else:
+        answer(described(found))
     return 1 if has_faults(found) else 0

@@ -23,6 +23,7 @@ _DYING = 10.0  # seconds that a killed sandbox has until its pipe must have clos
 HOST_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 _TIME = "time"
+_INSTALL = "install the package that has it, or see to PATH"
 
 Watch = Callable[[int], str]
 """Takes a command's process id; gives the limit that it has reached, or ""."""
@@ -70,7 +71,7 @@ def run(
             start_new_session=True,
         )
     except FileNotFoundError as error:
-        raise NotFound(f"this machine has no program {argv[0]}") from error
+        raise NotFound(f"this machine has no program {argv[0]}", _INSTALL) from error
     assert process.stdout is not None
     with process.stdout as pipe:
         try:
@@ -105,7 +106,7 @@ def attached(argv: Sequence[str]) -> int:
     try:
         status = subprocess.run(argv, check=False).returncode
     except FileNotFoundError as error:
-        raise NotFound(f"this machine has no program {argv[0]}") from error
+        raise NotFound(f"this machine has no program {argv[0]}", _INSTALL) from error
     return 128 - status if status < 0 else status
 
 

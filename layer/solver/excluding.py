@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import solv
 
 from layer.solver.pool import Offer
+from layer.words import is_utf8
 
 _GLOB = (
     solv.Selection.SELECTION_NAME
@@ -68,7 +69,7 @@ def _disable(offer: Offer, ids: Sequence[int]) -> None:
 
 
 def _named(offer: Offer, repo: solv.Repo, globs: Iterable[str]) -> Iterator[int]:
-    for glob in globs:
+    for glob in filter(is_utf8, globs):  # as all names are, and libsolv's own words
         for each in offer.pool.select(glob, _GLOB).solvables():
             if each.repo.id == repo.id:
                 yield each.id

@@ -12,6 +12,7 @@ from layer.model import Request, RequestKind
 from layer.solver.excluding import all_included, excluders
 from layer.solver.overriding import file_candidates
 from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
+from layer.words import is_utf8
 
 _LATER = {
     RequestKind.GROUP: "groups",
@@ -53,13 +54,14 @@ def sort_key(request: Request) -> tuple[str, str]:
 
 def classify_word(offer: Offer, word: str) -> Request:
     """What a word of the command line names; a capability where it is nothing else."""
-    if not word.strip() or _UNPRINTABLE.search(word):
+    is_file = word.startswith(("./", "../")) or word.endswith(".rpm") or "://" in word
+    if not word.strip() or _UNPRINTABLE.search(word) or not (is_file or is_utf8(word)):
         raise InvalidInput(f"not a package's name: {word!r}")
     if word.startswith("/"):
         return Request(RequestKind.PATH, word)
     if word.startswith("@"):
         return Request(RequestKind.GROUP, word)
-    if word.startswith(("./", "../")) or word.endswith(".rpm") or "://" in word:
+    if is_file:
         return Request(RequestKind.FILE, word)
     request = Request(RequestKind.PACKAGE, word)
     return request if candidates(offer, request) else Request(RequestKind.PROVIDE, word)

@@ -58,7 +58,7 @@ def add_remote(
 def delete_remote(store: OstreeStore, name: str) -> None:
     """Takes a remote away; NotFound where there is none of that name."""
     if name not in remote_names(store):
-        raise NotFound(f"there is no remote {name}")
+        raise NotFound(f"there is no remote {name}", "`layer remote list` shows all")
     with translated(f"cannot delete the remote {name}"):
         store.repo.remote_delete(name, None)
 

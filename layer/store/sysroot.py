@@ -136,7 +136,10 @@ class Sysroot:
                 self._stage(new, recycling, lock_finalization=lock_finalization)
             return self.deployments()
         if lock_finalization:
-            raise StoreError(f"{self.path} has not booted: nothing is left to finalize at shutdown")
+            raise StoreError(
+                f"{self.path} has not booted: nothing is left to finalize at shutdown",
+                "leave out --lock-finalization",
+            )
         current = self._sysroot.get_deployments()
         with translated("cannot deploy"), self._unmade_on_failure(plan):
             with interruptible() as cancellable:
@@ -180,7 +183,9 @@ class Sysroot:
             )
         state = _unlocked(booted)
         if state != "none":
-            raise StoreError(f"/usr is writable already ({state})")
+            raise StoreError(
+                f"/usr is writable already ({state})", "a reboot brings the read-only /usr back"
+            )
         wanted = OSTree.DeploymentUnlockedState
         with translated("cannot make /usr writable"):
             self._sysroot.deployment_unlock(
@@ -343,7 +348,8 @@ def _is_sysroot(path: Path) -> bool:
     try:
         return all((path / name).is_dir() for name in ("ostree/repo", "ostree/deploy"))
     except PermissionError as error:
-        raise StoreError(f"{path} may not be read: {error.filename}") from error
+        hint = "try it with sudo, or name another place with --sysroot"
+        raise StoreError(f"{path} may not be read: {error.filename}", hint) from error
 
 
 def initialize(path: Path, stateroot: str) -> None:
@@ -354,7 +360,8 @@ def initialize(path: Path, stateroot: str) -> None:
             "letters, digits and . _ + - make one, and the first is a letter or digit",
         )
     if (path / "ostree/deploy" / stateroot).exists():
-        raise StoreError(f"{path} has a stateroot {stateroot} already")
+        hint = f"go on with it: layer remote add --sysroot {path} NAME URL"
+        raise StoreError(f"{path} has a stateroot {stateroot} already", hint)
     for name in ("boot", "ostree"):
         (path / name).mkdir(parents=True, exist_ok=True)
     is_new = not (path / "ostree/repo/objects").exists()
