@@ -1,4 +1,4 @@
-"""The examples of manual pages really run, in order, on a machine that has what they name."""
+"""The examples of manual pages and README run, in order, on a machine that has what they name."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ ELSEWHERE = {
     "layer-apply-live.1": "a system that really runs: make test-boot, tests/test_live.py",
     "layer-group.1": "lists of groups: tests/test_groups.py",
     "layer-initramfs.1": "a tree with dracut: tests/test_initramfs.py, make test-boot-more",
-    "README.md": "the demonstration: make demo; and docs/tutorial.md says the same",
 }
 NO_GROUPS = "@editors"  # the one line of layer-install(1) about them
 
+# What a text says before its first example.
+SYSROOT = {"README.md": f"export OSTREE_SYSROOT=/{WORK}/demo\n"}
 # What a page takes for granted.
 BEFORE = {
     "layer-apply.1": ["layer plan -o tonight.plan install strace"],
@@ -41,6 +42,7 @@ BEFORE = {
     "layer-lock.1": ["layer install -y strace"],
     "layer-rebase.1": ["layer remote add demo http://127.0.0.1:8000/ --no-gpg-verify"],
     "layer-rollback.1": ["layer install -y strace"],
+    "layer-run.1": ["layer install -y mutt"],
     "layer-uninstall.1": ["layer install -y tmux htop"],
     "layer-unpin.1": ["layer pin 0"],
     "layer-why.1": ["layer install -y strace"],
@@ -82,7 +84,8 @@ def rich_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             program("libunwind8", "1.6", provides=("libunwind.so.8()(64bit)",)),
             program("libxml2"),
             *map(
-                program, ("grep", "jq", "tree", "htop", "vim", "tmux", "editor", "viewer", "nginx")
+                program,
+                ("grep", "jq", "mutt", "tree", "htop", "vim", "tmux", "editor", "viewer", "nginx"),
             ),
         )
         tiny_repository(folder / "testing", program("podman", "4.5"))
@@ -160,7 +163,7 @@ def test_the_examples_of_a_page_run(booted: Booted, page: str) -> None:
     printed = ""
     for line, status in todo:
         command = as_here(line, booted.machine.world)
-        script = f"PATH={HOST}{folder}/path:$PATH\ncd /{WORK}\n{command}"
+        script = f"PATH={HOST}{folder}/path:$PATH\ncd /{WORK}\n{SYSROOT.get(page, '')}{command}"
         done = booted.run("bash", "-ec", script, status=None)
         printed += f"$ {command}\n{done.stdout}{done.stderr}"
         assert done.returncode == status, printed
