@@ -211,6 +211,7 @@ class Sysroot:
                 is_full=recycling is Recycling.VERIFIED,
             )
         with translated("cannot clean up"):
+            self._sysroot.prepare_cleanup(None)  # no checkout outlives its commit
             forget_commits(self.store.repo, {deployment.checksum for deployment in deployments})
             self._sysroot.cleanup(None)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import pickle
 import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.kill.tracer import Place
 from tests.kill.verbs import Scene, Verb
 from tests.kill.worker import KILL, Expected, Fault, Outcome
 
+_ROWS = "rows"
 _HEAD = (
     "verb",
     "fault",
@@ -103,7 +105,9 @@ def strike_verbs(
             )
         ]
         random.Random(seed).shuffle(work)
-        job = partial(_strike, scene, rows, scratch, ends)
+        # Once for each process: with each point it would take longer than the point.
+        (scratch / _ROWS).write_bytes(pickle.dumps(rows))
+        job = partial(_strike, scene, scratch, ends)
         done = [(row, o) for (row, _), o in zip(work, pool.map(job, work), strict=True) if o]
     return tuple(
         Row(*each, tuple(sorted((o for n, o in done if n == row), key=lambda o: o.number)))
@@ -155,15 +159,15 @@ def _expect(scene: Scene, verb: Verb, scratch: Path) -> Expected:
     return worker.expect(scene, verb, scratch)
 
 
-def _strike(
-    scene: Scene,
-    rows: Sequence[tuple[Expected, Fault]],
-    scratch: Path,
-    ends: float,
-    point: tuple[int, int],
-) -> Outcome | None:
+@cache
+def _read_rows(path: Path) -> Sequence[tuple[Expected, Fault]]:
+    rows: Sequence[tuple[Expected, Fault]] = pickle.loads(path.read_bytes())
+    return rows
+
+
+def _strike(scene: Scene, scratch: Path, ends: float, point: tuple[int, int]) -> Outcome | None:
     if time.monotonic() > ends:
         return None
     row, number = point
-    found, fault = rows[row]
+    found, fault = _read_rows(scratch / _ROWS)[row]
     return worker.strike(scene, found, number, scratch, fault)
