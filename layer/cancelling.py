@@ -38,7 +38,10 @@ def cancel(host: Host) -> tuple[str, ...]:
         end = time.monotonic() + _PATIENCE
         while pid in lock_holders(host.sysroot.path / "ostree/lock"):
             if time.monotonic() > end:
-                raise LayerError(f"process {pid} ({shown}) has not ended within {_PATIENCE} s")
+                raise LayerError(
+                    f"process {pid} ({shown}) has not ended within {_PATIENCE} s",
+                    "wait for it: a change of what boots is not interrupted",
+                )
             time.sleep(_POLL)
         ended.append(shown)
     return tuple(ended)

@@ -109,7 +109,7 @@ def test_new_programs_are_there_at_once_and_what_runs_goes_on(running: Living, d
     assert running.sh("[ ! -e /usr/bin/web ] && echo gone") == "gone\n"
     assert live_of(running) is None
     failed = running.layer("apply-live", "--reset", status=1).stderr
-    assert failed == "error: nothing is live: /usr is the booted deployment's\n"
+    assert failed.startswith("error: nothing is live: /usr is the booted deployment's\n")
 
 
 @MODES
@@ -338,7 +338,7 @@ def test_who_has_no_mounts_of_its_own_cannot_be_pinned(running: Living) -> None:
     failed = running.layer("apply-live", "--pin", number, status=1).stderr
     assert f"error: sh (pid {number}) has no mounts of its own, and sees what" in failed
     missing = running.layer("apply-live", "--pin", "no.service", status=1).stderr
-    assert missing == "error: there is no process or running service no.service\n"
+    assert missing.startswith("error: there is no process or running service no.service\n")
 
 
 def test_a_service_is_pinned_always_by_a_drop_in(running: Living) -> None:
@@ -475,10 +475,10 @@ def test_another_tools_mount_over_usr_is_left_alone(running: Living) -> None:
     assert running.python(detach).returncode == 0
     running.layer("apply-live")
     assert running.python(bind).returncode == 0
-    mounts = Path(f"/proc/{running._pid}/mountinfo").read_text()
+    mounts = Path(f"/proc/{running.pid}/mountinfo").read_text()
     for words in (["apply-live"], ["apply-live", "--reset"]):
         assert running.layer(*words, status=1).stderr.startswith(covered)
-    now = Path(f"/proc/{running._pid}/mountinfo").read_text()
+    now = Path(f"/proc/{running.pid}/mountinfo").read_text()
     assert now == mounts
     assert running.python(detach).returncode == 0
     assert running.sh("cat /usr/bin/web") == "web 1\n"

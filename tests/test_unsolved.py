@@ -197,7 +197,7 @@ def test_a_long_explanation_is_cut_for_people(machine: Machine) -> None:
         "error: machinery cannot be layered:",
         "  machinery-1-1.noarch needs part-0, which no enabled repository provides",
     ]
-    assert len(explained) == 11  # with the hint
+    assert len(explained) == 10
     assert explained[9] == "  and 4 lines more: --json-progress has all"
 
 
