@@ -40,6 +40,7 @@ texts = st.text(
     max_size=12,
 ).filter(lambda text: text == text.strip() and text.isprintable())
 words = st.from_regex(r"[a-z][a-z0-9+_.-]{0,8}", fullmatch=True)
+remotes = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True)
 checksums = st.integers(0, (1 << 256) - 1).map(lambda number: f"{number:064x}")
 nevras = st.builds(
     Nevra,
@@ -85,7 +86,7 @@ overrides = st.builds(
 )
 origins = st.builds(
     Origin,
-    base=st.builds(OstreeRef, words | st.just(""), st.just("demo/12/x86_64/base")),
+    base=st.builds(OstreeRef, remotes | st.just(""), st.just("demo/12/x86_64/base")),
     requests=requests.map(lambda found: tuple(sorted(found, key=lambda r: (r.text, r.kind.value)))),
     override_commit=st.just("") | checksums,
     options=options,

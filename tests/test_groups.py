@@ -115,7 +115,7 @@ def test_unknown_groups_are_one_error(machine_kept: Machine, shop: list[str]) ->
     assert group(machine_kept, "info", shop, "^tools", status=1).startswith(
         "no enabled repository has the environment tools"
     )
-    assert group(machine_kept, "list", [*shop[:1], "/usr"], status=1) == (
+    assert group(machine_kept, "list", [*shop[:1], "/usr"], status=1).startswith(
         "no enabled repository lists groups\n"
     )
 

@@ -258,6 +258,6 @@ def test_readers_see_one_tree_or_the_other(
     mixes, missing, torn, back, last = json.loads(reader.stdout.readline())
     print(f"\n{swaps} swaps, the longest {1000 * longest:.2f} ms", end="")
     assert (mixes, missing, torn, back, last) == (0, 0, 0, 0, swaps)
-    mounts = Path(f"/proc/{running._pid}/mountinfo").read_text().splitlines()
+    mounts = Path(f"/proc/{running.pid}/mountinfo").read_text().splitlines()
     layers = sum(line.split()[4] == "/usr" for line in mounts)
     assert layers == (2 if driver != ON_TOP else swaps + 2)

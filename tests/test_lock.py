@@ -239,7 +239,9 @@ def test_a_bad_lock_is_one_error(exported: str, name: str) -> None:
 
 def test_a_lock_that_cannot_be_written_is_one_error(machine_kept: Machine) -> None:
     done = lock(machine_kept, "export", "/nonexistent/lock", status=1)
-    assert done.stderr == "error: cannot write /nonexistent/lock: No such file or directory\n"
+    error, hint = done.stderr.splitlines()
+    assert error == "error: cannot write /nonexistent/lock: No such file or directory"
+    assert hint.startswith("hint: name a file in a directory")
 
 
 def test_a_checksum_that_was_sealed_anew_finds_no_package(

@@ -63,7 +63,7 @@ def _fork(arguments: Sequence[str], env: Mapping[str, str], output: tuple[int, i
     with open(ours, "rb") as told:
         fds = array.array("i", [*output, theirs])
         try:
-            _loaded(os.getpid()).sendmsg(
+            _loaded(os.getpid(), str(Path("/proc/self/ns/mnt").readlink())).sendmsg(
                 [request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
             )
         finally:
@@ -73,8 +73,8 @@ def _fork(arguments: Sequence[str], env: Mapping[str, str], output: tuple[int, i
 
 
 @cache
-def _loaded(_of: int) -> socket.socket:
-    """The way to the process that has loaded the program; it ends with us."""
+def _loaded(_of: int, _sees: str) -> socket.socket:
+    """The way to a process that has loaded the program and sees our mounts; it ends with us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
     with theirs:

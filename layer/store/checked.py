@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -36,7 +37,7 @@ class CheckedFile(io.BufferedReader):
     """
 
     def __init__(self, path: Path, checksum: str) -> None:
-        super().__init__(io.FileIO(path))
+        super().__init__(io.FileIO(path, opener=_without_following))
         self._checksum = checksum
         found = _attributes_of(self.fileno())
         # Where SELinux is on, the kernel tells a label of a file that was stored without one.
@@ -53,6 +54,16 @@ class CheckedFile(io.BufferedReader):
         if is_end and self._checksum not in {digest.hexdigest() for digest in self._digests}:
             raise damaged("file", self._checksum)
         return data
+
+
+def _without_following(path: str, flags: int) -> int:
+    """A descriptor; of a symlink, what it leads to is the running system's, and no object."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path} is a symlink, not a file to be read") from None
+        raise
 
 
 def _attributes_of(descriptor: int) -> FileAttributes:

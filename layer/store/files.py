@@ -10,9 +10,12 @@ from layer.store.trees import TreeEditor, lookup
 
 
 def read_text(store: ObjectStore, tree: Tree, path: str) -> str:
-    """The text of a file, "" where the tree has none; bytes outside UTF-8 as surrogates."""
+    """The text of a file; bytes outside UTF-8 as surrogates.
+
+    "" where the tree has none, or a symlink in its place, as it is made to mask a file.
+    """
     checksum = lookup(store, tree, path)
-    if not isinstance(checksum, str):
+    if not isinstance(checksum, str) or store.read_file_attributes(checksum).target:
         return ""
     with store.open_file(checksum) as content:
         return content.read().decode("utf-8", "surrogateescape")
