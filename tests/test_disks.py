@@ -7,17 +7,41 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.disks.disk import keep_mounts_to_ourselves
-from tests.disks.levels import KINDS, levels
+from tests.disks.levels import KINDS, Kind, Level, levels
 from tests.disks.log import Entry, flushes, pages, read_log, replay
-from tests.disks.losses import losses, record
-from tests.kill.tracer import NoSync
-from tests.kill.verbs import BY_NAME, Scene, scene
+from tests.disks.losses import Loss, Recording, losses, record
+from tests.kill.tracer import Blow, NoSync
+from tests.kill.verbs import BY_NAME, Scene, Verb, scene
+
+_Made = TypeVar("_Made")
+
+
+def apart(make: Callable[..., _Made], *arguments: object) -> _Made:
+    """Calls it in a process that has no threads yet: verbs are forked, and would wait for them."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(make, *arguments).result()
+
+
+def lost(
+    machines: Scene, verb: str, most: int, folder: Path, blow: Blow | None = None
+) -> tuple[Recording, list[Loss]]:
+    """A recording, and what came of the losses of power in it."""
+    recording = record(machines, BY_NAME[verb], folder, blow)
+    return recording, list(losses(machines, recording, most, folder))
+
+
+def at_levels(machines: Scene, verb: Verb, kind: Kind, folder: Path) -> list[Level]:
+    """What came of the verb at the first level."""
+    return list(levels(machines, verb, kind, folder, most=1))
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +54,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_a_sample_of_power_losses_leaves_the_old_or_the_new(
     machines: Scene, tmp_path: Path
 ) -> None:
-    recording = record(machines, BY_NAME["kargs"], tmp_path / "work")
-    found = list(losses(machines, recording, 2, tmp_path / "work"))
+    _, found = apart(lost, machines, "kargs", 2, tmp_path / "work")
     assert {loss.state for loss in found} <= {"old", "new"}
     assert [loss.wrong for loss in found] == [()] * len(found)
     assert found[-1].state == "new"  # the verb had returned
@@ -75,7 +98,7 @@ def test_a_full_filesystem_is_one_error_and_room_mends_it(
 ) -> None:
     kind = next(kind for kind in KINDS if kind.name == name)
     verb = BY_NAME["upgrade" if name == "boot" else "install"]
-    (found,) = levels(machines, verb, kind, tmp_path / "work", most=1)
+    (found,) = apart(at_levels, machines, verb, kind, tmp_path / "work")
     assert found.wrong == ()
     assert (found.state, bool(found.error)) == ("old", True)
 
@@ -83,7 +106,7 @@ def test_a_full_filesystem_is_one_error_and_room_mends_it(
 def test_an_fsync_that_is_left_out_is_found(machines: Scene, tmp_path: Path) -> None:
     """The last one, of the history: it makes durable, too, what boots."""
     blow = NoSync(0, where="history.jsonl")
-    recording = record(machines, BY_NAME["uninstall"], tmp_path / "work", blow)
+    recording, found = apart(lost, machines, "uninstall", 0, tmp_path / "work", blow)
     assert recording.left_out.startswith("fsync ")
-    *_, last = losses(machines, recording, 0, tmp_path / "work")
+    last = found[-1]
     assert last.wrong == ("the verb was done, and what it did is not on the disk",)

@@ -195,7 +195,9 @@ def mount():
     usr = os.open("/usr", os.O_PATH)
     try:
         with open(f"/proc/self/fdinfo/{usr}") as info:
-            return next(line for line in info if line.startswith("mnt_id"))
+            # The kernel gives the number of a mount that is gone to the next one.
+            line = next(line for line in info if line.startswith("mnt_id"))
+            return line, os.fstat(usr).st_ino
     finally:
         os.close(usr)
 os.chdir("/")
