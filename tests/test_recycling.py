@@ -194,6 +194,29 @@ def root(small: Small) -> Tree:
     return small.store.read_commit(pending(small).checksum).root
 
 
+def test_empty_files_are_libostree_s_copies_and_no_modification(small: Small) -> None:
+    store = small.store
+    with store.transaction():
+        editor = TreeEditor(store, store.read_commit(pending(small).checksum).root)
+        editor.put_file("usr/etc/empty", store.write_file(FileAttributes(), [b""]))
+        commit = small.commit(store, editor.write(), "empty")
+    dropped = small.deploy(commit, FRESH, behind=(-1,)).path
+    assert (dropped / "usr/etc/empty").stat().st_nlink == 1
+    small.deploy(commit, FRESH, behind=(-1,))
+    shutil.rmtree(spare(small))
+    source = top(dropped)
+    small.deploy(small.changed(commit, Random(1)), RECYCLED, behind=(-1,))
+    assert top(pending(small).path) == source
+
+
+def test_what_does_not_work_out_leaves_nothing_small(small: Small) -> None:
+    (left_over(small) / "usr/etc").chmod(0o700)
+    before = {path.name for path in small.path.glob("ostree/deploy/*/deploy/*")}
+    made = small.deploy(small.changed(pending(small).checksum, Random(1)), RECYCLED, behind=(-1,))
+    after = {path.name for path in small.path.glob("ostree/deploy/*/deploy/*")}
+    assert after - before == {made.path.name, f"{made.path.name}.origin"}
+
+
 def test_a_sample_sees_what_was_done_in_many_places(small: Small) -> None:
     tree = spare(small)
     for path in [p for p in tree.rglob("*") if p.is_dir()]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,17 @@ def damaged(kind: str, checksum: str) -> StoreError:
         f"the {kind} {checksum} in the repository is damaged",
         "`layer fsck` says what it belongs to, and with --repair heals it",
     )
+
+
+def is_same_file(path: str, ours: str) -> bool:
+    """Whether both names are of one file; an empty file may be a copy, as libostree makes these."""
+    there, here = os.lstat(path), os.lstat(ours)
+    if os.path.samestat(there, here):
+        return True
+    if there.st_size or here.st_size or not stat.S_ISREG(there.st_mode):
+        return False
+    with Path(path).open("rb") as one, Path(ours).open("rb") as other:
+        return _attributes_of(one.fileno()) == _attributes_of(other.fileno())
 
 
 class CheckedFile(io.BufferedReader):

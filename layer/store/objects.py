@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
-from layer.store.checked import CheckedFile, check_object
+from layer.store.checked import CheckedFile, check_object, is_same_file
 from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
@@ -302,7 +302,7 @@ class OstreeStore:
         """Whether what is at `path` is the very file or symlink of the store, by another name."""
         # Asked of thousands of files: a Path would take longer to make than to look at.
         ours = f"{self._objects}/{checksum[:2]}/{checksum[2:]}.file"
-        return os.path.samestat(os.lstat(path), os.lstat(ours))
+        return is_same_file(path, ours)
 
     def write_file_of(self, attributes: FileAttributes, path: Path) -> str:
         """Stores the content of a file on the disk as a regular file; returns its checksum."""

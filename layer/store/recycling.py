@@ -94,15 +94,27 @@ class Recycler:
                     new.stateroot, small, origin, merge, options, cancel
                 )
             serial = self._next_serial(new)
-            if source is None:
-                tree = spares.check_out(commit, cancel)
-            else:
-                is_full = self.recycling is Recycling.VERIFIED
-                tree = spares.take(source, commit.root, is_full=is_full)
-            made = self._assembled(new, item, tree, serial)
+            try:
+                if source is None:
+                    tree = spares.check_out(commit, cancel)
+                else:
+                    is_full = self.recycling is Recycling.VERIFIED
+                    tree = spares.take(source, commit.root, is_full=is_full)
+                made = self._assembled(new, item, tree, serial)
+            except (StoreError, OSError):
+                self._remove(item)
+                raise
             spares.tidy()
             return made
         return None
+
+    def _remove(self, small: Any) -> None:
+        """Takes the small deployment away again, as far as it is there."""
+        here = self.path / self.sysroot.get_deployment_dirpath(small)
+        with suppress(GLib.Error):
+            self.sysroot.deployment_set_mutable(small, True, None)
+        shutil.rmtree(here, ignore_errors=True)
+        _origin(here).unlink(missing_ok=True)
 
     def _assembled(self, new: NewDeployment, small: Any, tree: Path, serial: int) -> Any:
         """The deployment of `tree` with all that was made for the `small` one, which goes."""
