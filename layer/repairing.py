@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from layer import locking
 from layer.errors import LayerError, StoreError
@@ -60,6 +61,25 @@ def repair(host: Host) -> Examined:
         _mend(host)
     left = examine(host)
     return Examined(left.damage, tuple(failures) if left.damage else ())
+
+
+def described(before: Examined, after: Examined, *, is_repair: bool) -> list[str]:
+    """Lines for people: what was wrong, and what became of it."""
+    if not before.damage:
+        return ["No damage."]
+    healed = {*before.damage} - {*after.damage}
+    lines = [f"{line}{': healed' if line in healed else ''}" for line in before.damage]
+    lines += [*(new for new in after.damage if new not in before.damage), *after.failures]
+    return lines if is_repair else [*lines, "`layer fsck --repair` heals what can be healed."]
+
+
+def as_json(before: Examined, after: Examined) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "healed": [line for line in before.damage if line not in after.damage],
+        "damage": list(after.damage),
+        "failures": list(after.failures),
+    }
 
 
 def _commits(host: Host) -> Mapping[str, str]:

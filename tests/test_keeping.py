@@ -66,6 +66,20 @@ def signer(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=True)
 
 
+def test_cleanup_keeps_what_was_mirrored_from_other_collections(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """The ostree program lists such refs apart from the others."""
+    repo, tree = machine.path / "ostree/repo", tmp_path / "tree/usr"
+    tree.mkdir(parents=True)
+    made = ostree("commit", f"--repo={repo}", "--orphan", f"--tree=dir={tree.parent}", "-s", "x")
+    place = repo / "refs/mirrors/org.example.Other/stable"
+    place.parent.mkdir(parents=True)
+    place.write_text(made)
+    machine.layer("cleanup", "-b", "-p", "-r")
+    assert ostree("show", f"--repo={repo}", made.strip())
+
+
 def test_only_a_signed_base_is_pulled(own_world: World, signer: Path, tmp_path: Path) -> None:
     path = tmp_path / "machine"
     initialize(path, STATEROOT)

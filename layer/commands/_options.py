@@ -335,13 +335,11 @@ def _build(host: Host, plan: Change, output: Path) -> None:
     from layer.outputs import DASH
 
     is_piped = output == DASH  # then the plan alone goes there
-    if not manner().is_quiet:
-        say(render.change(plan), err=is_piped)
+    tell(render.change(plan), err=is_piped)
     with host.reporter.working():
         built = planning.write_plan(host, plan, output)
     deployed_by = f"layer apply {'FILE' if is_piped else output}"
-    if not manner().is_quiet:
-        say(f"\nCommit: {built.commit}\nIt is deployed by: {deployed_by}", err=is_piped)
+    tell(f"\nCommit: {built.commit}\nIt is deployed by: {deployed_by}", err=is_piped)
 
 
 def confirm(*, assumeyes: bool) -> None:

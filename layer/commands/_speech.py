@@ -66,11 +66,11 @@ def say(text: str, *, err: bool = False) -> None:
             raise
 
 
-def tell(text: str) -> None:
+def tell(text: str, *, err: bool = False) -> None:
     """What is done, on stdout; with --quiet nothing. It is done, too, where nobody reads that."""
     if not manner().is_quiet:
         with suppress(BrokenPipeError):
-            say(text)
+            say(text, err=err)
 
 
 def answer(text: str) -> None:

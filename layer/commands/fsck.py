@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layer.commands._options import repository_options, sysroot_options
+from layer.commands._speech import answer, answer_json
 
 if TYPE_CHECKING:
     from layer.host import Host
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Find damage, and heal it.")
 @click.option("--repair", "is_repair", is_flag=True, help="Heal what can be.")
+@click.option("--json", "is_json", is_flag=True, help="As JSON.")
 @repository_options
 @sysroot_options
-def command(host: Host, is_repair: bool) -> int:
+def command(host: Host, is_repair: bool, is_json: bool) -> int:
     """Read all that is deployed, and say what is damaged or missing.
 
     Ends with 1 where anything is (left).
@@ -27,12 +29,8 @@ def command(host: Host, is_repair: bool) -> int:
     with host.locked():
         before = repairing.examine(host)
         found = repairing.repair(host) if is_repair and before.damage else before
-    for line in before.damage:
-        click.echo(f"{line}{': healed' if is_repair and line not in found.damage else ''}")
-    for line in (*(new for new in found.damage if new not in before.damage), *found.failures):
-        click.echo(line)
-    if not before.damage:
-        click.echo("No damage.")
-    elif not is_repair:
-        click.echo("`layer fsck --repair` heals what can be healed.")
+    if is_json:
+        answer_json(repairing.as_json(before, found))
+    else:
+        answer("\n".join(repairing.described(before, found, is_repair=is_repair)))
     return 1 if found.damage else 0

@@ -17,7 +17,9 @@ def forget_commits(repo: Any, deployed: Collection[str]) -> None:
     repo.lock_push(exclusive, None)
     try:
         _, refs = repo.list_refs(None, None)
-        kept = {*refs.values(), *deployed}
+        # Those that were mirrored from other collections are not among these.
+        _, mirrored = repo.list_collection_refs(None, OSTree.RepoListRefsExtFlags.NONE, None)
+        kept = {*refs.values(), *mirrored.values(), *deployed}
         _, commits = repo.list_commit_objects_starting_with("", None)
         for name in sorted(commit.unpack()[0] for commit in commits):
             if name not in kept:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,27 +94,29 @@ class Recycler:
                     new.stateroot, small, origin, merge, options, cancel
                 )
             serial = self._next_serial(new)
-            try:
+            with self._without_small_on_failure(item):
                 if source is None:
                     tree = spares.check_out(commit, cancel)
                 else:
                     is_full = self.recycling is Recycling.VERIFIED
                     tree = spares.take(source, commit.root, is_full=is_full)
                 made = self._assembled(new, item, tree, serial)
-            except (StoreError, OSError):
-                self._remove(item)
-                raise
             spares.tidy()
             return made
         return None
 
-    def _remove(self, small: Any) -> None:
-        """Takes the small deployment away again, as far as it is there."""
-        here = self.path / self.sysroot.get_deployment_dirpath(small)
-        with suppress(GLib.Error):
-            self.sysroot.deployment_set_mutable(small, True, None)
-        shutil.rmtree(here, ignore_errors=True)
-        _origin(here).unlink(missing_ok=True)
+    @contextmanager
+    def _without_small_on_failure(self, small: Any) -> Iterator[None]:
+        """Takes the small deployment away again, as far as it is there, where it helps nobody."""
+        try:
+            yield
+        except (StoreError, OSError):
+            here = self.path / self.sysroot.get_deployment_dirpath(small)
+            with suppress(GLib.Error):
+                self.sysroot.deployment_set_mutable(small, True, None)
+            shutil.rmtree(here, ignore_errors=True)
+            _origin(here).unlink(missing_ok=True)
+            raise
 
     def _assembled(self, new: NewDeployment, small: Any, tree: Path, serial: int) -> Any:
         """The deployment of `tree` with all that was made for the `small` one, which goes."""

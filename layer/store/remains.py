@@ -35,10 +35,10 @@ def sweep_sysroot(sysroot: Path) -> None:
         with suppress(OSError), _alone(lock):
             shutil.rmtree(lock.with_name(lock.name.removesuffix(_LOCK)), ignore_errors=True)
             lock.unlink()
-    # What a pull that failed has fetched stays for the next one, without a lock.
-    is_fetching = any((repo / "state").glob("*.commitpartial"))
+    if any((repo / "state").glob("*.commitpartial")):
+        return  # what a pull that failed has fetched stays for the next one, without a lock
     for folder in (path for path in staging if path.is_dir()):
-        if not is_fetching and not folder.with_name(f"{folder.name}{_LOCK}").exists():
+        if not folder.with_name(f"{folder.name}{_LOCK}").exists():
             shutil.rmtree(folder, ignore_errors=True)
 
 
