@@ -24,7 +24,7 @@ from layer.origin import Origin, with_requests
 from layer.solver import asking
 from layer.sources import Sources, open_sources
 from layer.status import fulfils, is_asked
-from layer.words import is_utf8, printable
+from layer.words import did_you_mean, is_utf8, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,12 @@ def search_packages(host: Host, words: Sequence[str]) -> tuple[Match, ...]:
     _require_words(words)
     with _opened(host) as opened:
         found = search(words, asking.sightings(opened.known, words))
-    if not found:
-        raise NotFound(
-            f"no package has {' and '.join(words)} in its name or summary",
-            "try fewer or other words; `layer provides` finds files",
-        )
+        if not found:
+            usual = "try fewer or other words; `layer provides` finds files"
+            raise NotFound(
+                f"no package has {' and '.join(words)} in its name or summary",
+                did_you_mean(words, asking.names(opened.known), otherwise=usual),
+            )
     return found
 
 
@@ -60,7 +61,8 @@ def describe_packages(
             (pattern, asking.facts(opened.known, [pattern], with_files=with_files))
             for pattern in dict.fromkeys(patterns)
         ]
-        _refuse_unknown("no package is named", [word for word, facts in found if not facts])
+        unknown = [word for word, facts in found if not facts]
+        _refuse_unknown("no package is named", unknown, opened)
         return tuple(
             _standing(opened, facts, is_tried=not is_glob(pattern))
             for pattern, several in found
@@ -75,7 +77,8 @@ def find_providers(
     _require_words(words)
     with _opened(host) as opened:
         found = tuple((word, asking.providers(opened.known, word)) for word in dict.fromkeys(words))
-    _refuse_unknown("nothing provides", [word for word, providers in found if not providers])
+        unknown = [word for word, providers in found if not providers]
+        _refuse_unknown("nothing provides", unknown, opened)
     return found
 
 
@@ -147,6 +150,8 @@ def _require_words(words: Sequence[str]) -> None:
             raise InvalidInput(f"{printable(word)} is not UTF-8, as every name is")
 
 
-def _refuse_unknown(fact: str, words: Sequence[str]) -> None:
+def _refuse_unknown(fact: str, words: Sequence[str], opened: _Opened) -> None:
     if words:
-        raise NotFound(f"{fact} {', '.join(words)}", "`layer search WORD` looks into summaries too")
+        usual = "`layer search WORD` looks into summaries too"
+        hint = did_you_mean(words, asking.names(opened.known), otherwise=usual)
+        raise NotFound(f"{fact} {', '.join(words)}", hint)

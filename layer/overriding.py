@@ -20,6 +20,7 @@ from layer.rpmdb import extract_database
 from layer.rpmfile.database import read_database
 from layer.sourcing import prepare_words, read_files, split_words, with_newer
 from layer.status import is_named
+from layer.words import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,10 @@ def override_reset(host: Host, words: Sequence[str] | None) -> Change:
     names = _named(old)
     unknown = [w for w in words if not any(_is_one(name, w) for name in names)]
     if unknown:
+        there = sorted({name for name, _ in names})
         raise InvalidInput(
             f"not overridden: {', '.join(unknown)}",
-            f"overridden is: {', '.join(sorted({name for name, _ in names})) or 'nothing'}",
+            did_you_mean(unknown, there, rest=f"overridden is: {', '.join(there) or 'nothing'}"),
         )
     gone = {name for name, nevra in names if any(_is_one((name, nevra), w) for w in words)}
     kept = Overrides(
@@ -140,7 +142,7 @@ def _with_removed(present: _Present, overrides: Overrides, words: Sequence[str])
         elif not found:
             problems.append(present.why_not(word, f"layer uninstall {word}"))
         names |= found
-    _raise(problems, "nothing to take away")
+    _raise(problems, "nothing to take away", words, present)
     return replace(overrides, removed=(*overrides.removed, *names))
 
 
@@ -161,17 +163,22 @@ def _refuse_replacements(
             problems.append(f"{item.name}: replaced already; layer upgrade takes a newer one")
         elif not present.of_base(item.name):
             problems.append(present.why_not(item.name, "layer upgrade takes a newer one"))
-    _raise(problems, "nothing to replace")
+    words = [*(package.nevra.name for package in files), *(item.name for item in offered)]
+    _raise(problems, "nothing to replace", words, present)
 
 
-def _raise(problems: Sequence[str], fact: str) -> None:
+def _raise(problems: Sequence[str], fact: str, words: Sequence[str], present: _Present) -> None:
     if not problems:
         return
     is_missing = all(problem.endswith("no such package") for problem in problems)
     kind: Callable[[str, str], Exception] = NotFound if is_missing else InvalidInput
-    raise kind(
-        f"{fact}:\n  " + "\n  ".join(problems), "layer db list shows the packages of the base"
+    unknown = [word for word in words if not present.of_base(word)]
+    hint = did_you_mean(
+        unknown,
+        (nevra.name for nevra in present.packages),
+        otherwise="`layer db list` shows the packages of the base",
     )
+    raise kind(f"{fact}:\n  " + "\n  ".join(problems), hint)
 
 
 def _named(overrides: Overrides) -> list[tuple[str, Nevra | None]]:

@@ -32,6 +32,7 @@ from layer.trigger_set import (
     read_trigger_set,
 )
 from layer.triggers.format import Trigger
+from layer.words import did_you_mean
 
 _FEW_DIGITS = re.compile(r"[0-9a-f]{1,6}")
 _REFSPEC = re.compile(r"(\w[\w.\-]*:)?\w[\w.\-+]*(/[\w.\-+]+)*\^*", re.ASCII)
@@ -91,7 +92,11 @@ def packages(host: Host, words: Sequence[str]) -> tuple[Subject, tuple[ListedPac
         what = "package" if named else "deployment, ref, commit or package"
         raise NotFound(
             f"there is no {what} {', '.join(patterns)}",
-            f"packages were looked for in {subject}",
+            did_you_mean(
+                patterns,
+                (each.nevra.name for each in found),
+                rest=f"packages were looked for in {subject}",
+            ),
         )
     return subject, chosen
 
@@ -199,10 +204,16 @@ def trigger_set(host: Host) -> TriggerSet:
 
 def trigger_file(host: Host, name: str) -> TriggerFile:
     """The file that counts for a trigger's name, a mask too; NotFound where there is none."""
-    for listed in reversed(trigger_set(host).files):
-        if listed.file.name == name:
-            return listed.file
-    raise NotFound(f"there is no trigger {name}", "`layer trigger list` shows all")
+    files = [listed.file for listed in reversed(trigger_set(host).files)]
+    for file in files:
+        if file.name == name:
+            return file
+    raise NotFound(
+        f"there is no trigger {name}",
+        did_you_mean(
+            [name], (file.name for file in files), otherwise="`layer trigger list` shows all"
+        ),
+    )
 
 
 def check_triggers(host: Host, files: Sequence[Path]) -> tuple[Trigger, ...]:

@@ -20,6 +20,7 @@ from layer.solver.loading import Loader
 from layer.solver.needs import read_needs
 from layer.status import is_named
 from layer.takeover import read_any_lock, read_base, read_headers
+from layer.words import did_you_mean
 
 _LONGEST = 60.0  # seconds that a drawing may take
 
@@ -34,7 +35,11 @@ def explain_presence(host: Host, word: str, *, is_whole: bool = False) -> tuple[
     if not named:
         raise NotFound(
             f"{word} is neither layered nor in the base of what boots next",
-            f"`layer info {word}` tells whether it could be",
+            did_you_mean(
+                [word],
+                {n.name for n in (*needs.layered, *needs.base)},
+                otherwise=f"`layer info {word}` tells whether it could be",
+            ),
         )
     return tuple(reason(needs, nevra, is_whole=is_whole) for nevra in named)
 

@@ -14,6 +14,7 @@ from layer.host import Host
 from layer.repository import Repository
 from layer.repository_facts import RepositoryFacts
 from layer.signing import Fetching, fetch_checked, keys_of
+from layer.words import did_you_mean
 
 
 def list_repositories(
@@ -33,11 +34,12 @@ def describe_repositories(host: Host, words: Sequence[str]) -> tuple[RepositoryF
     if not words:
         return list_repositories(host)
     there = host.all_repositories()
-    unknown = [w for w in dict.fromkeys(words) if not any(fnmatchcase(r.id, w) for r in there)]
+    ids = [repository.id for repository in there]
+    unknown = [w for w in dict.fromkeys(words) if not any(fnmatchcase(id_, w) for id_ in ids)]
     if unknown:
         raise NotFound(
             f"no repository is called {', '.join(unknown)}",
-            f"there is: {', '.join(r.id for r in there) or 'none'}",
+            did_you_mean(unknown, ids, rest=f"there is: {', '.join(ids) or 'none'}"),
         )
     found = (r for r in there if any(fnmatchcase(r.id, word) for word in words))
     return tuple(_facts(repository, host.fetching) for repository in found)

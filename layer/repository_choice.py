@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from layer.errors import InvalidInput
 from layer.frozen import dataclass
 from layer.repository import Repository
+from layer.words import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,9 @@ def choose(repositories: Sequence[Repository], choice: Choice) -> tuple[Reposito
     words = (*choice.only, *(word for word, _ in choice.switched))
     unknown = [w for w in dict.fromkeys(words) if not any(fnmatchcase(id_, w) for id_ in ids)]
     if unknown:
-        near = [id_ for word in unknown for id_ in get_close_matches(word, ids, 2)]
-        meant = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
         raise InvalidInput(
             f"no repository is called {', '.join(unknown)}",
-            f"{meant}there is: {', '.join(ids) or 'none'}",
+            did_you_mean(unknown, ids, rest=f"there is: {', '.join(ids) or 'none'}"),
         )
     chosen = tuple(replace(r, is_enabled=_is_enabled(r, choice)) for r in repositories)
     for repository in chosen:

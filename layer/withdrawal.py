@@ -9,6 +9,7 @@ from layer.host import Host
 from layer.model import Request, RequestKind
 from layer.origin import Origin, with_local, without_requests
 from layer.status import fulfils, is_named
+from layer.words import did_you_mean
 
 
 def without_words(
@@ -36,9 +37,10 @@ def _requests_of(
     found += [r for requests in named.values() for r in requests if r not in found]
     unknown = sorted(word for word, requests in named.items() if not requests)
     if unknown and not idempotent:
+        asked = [request.label for request in origin.wanted]
         raise InvalidInput(
             f"never asked for: {', '.join(unknown)}{_whence(host, origin, unknown)}",
-            f"asked for is: {', '.join(r.label for r in origin.wanted) or 'nothing'}",
+            did_you_mean(unknown, asked, rest=f"asked for is: {', '.join(asked) or 'nothing'}"),
         )
     return tuple(found)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 REBOOT = 'Changes queued for next boot. Run "systemctl reboot" to start a reboot'
 NO_UPGRADE = "No upgrade available."
 _LONGEST_SHOWN = 400  # characters
+_NEARNESS = 0.7  # of two words, as difflib has it: one letter of six, one of four
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that JSON may hold, and no path
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -27,6 +28,21 @@ def is_number(text: str) -> bool:
 def joined(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
+
+
+def did_you_mean(
+    wanted: Iterable[str], names: Iterable[str], *, otherwise: str = "", rest: str = ""
+) -> str:
+    """A hint: `did you mean strace or ltrace?`, the names that the words are like, and the rest.
+
+    Where they are like none it is the rest, or what is said otherwise.
+    """
+    from difflib import get_close_matches  # slow to load, and seldom needed
+
+    there = sorted({*names})
+    near = [each for word in wanted for each in get_close_matches(word, there, 2, _NEARNESS)]
+    meant = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else otherwise
+    return " ".join(filter(None, (meant, rest)))
 
 
 def size(number: int) -> str:

@@ -55,6 +55,12 @@ def sightings(known: Known, words: Sequence[str] = ()) -> tuple[Sighting, ...]:
     return tuple(sighting for sighting, _ in _sighted(known, offer, _names_with(offer, words)))
 
 
+def names(known: Known) -> frozenset[str]:
+    """The names of all packages, wherever they are."""
+    offer = _open(known, with_filelists=False)
+    return frozenset(str(each.name) for each in offer.pool.solvables) - {PRETENDED}
+
+
 def facts(known: Known, patterns: Sequence[str], *, with_files: bool) -> tuple[Facts, ...]:
     """All about the packages that the patterns fit.
 

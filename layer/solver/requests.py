@@ -12,7 +12,7 @@ from layer.model import Request, RequestKind
 from layer.solver.excluding import all_included, excluders
 from layer.solver.overriding import file_candidates
 from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
-from layer.words import is_utf8
+from layer.words import did_you_mean, is_utf8
 
 _LATER = {
     RequestKind.GROUP: "groups",
@@ -96,18 +96,14 @@ def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     words = sorted(label for label, found in unwanted.items() if not found)
     if not words:
         return NotFound("\n".join(lines), "change that setting, or name another package")
-    from difflib import get_close_matches  # slow to load, and seldom needed
-
-    names = sorted({each.name for each in offer.pool.solvables} - {PRETENDED})
-    near = [each for word in words for each in get_close_matches(word, names, 2, 0.75)]
+    names = {each.name for each in offer.pool.solvables} - {PRETENDED}
     where = (
         "no enabled repository has" if offer.repositories else "without repositories, nothing has"
     )
-    hint = "check the names and which repositories are enabled"
-    if not offer.repositories:
-        hint = "no repository was read: put a .repo file into /etc/yum.repos.d, or use --repo-dir"
-    elif near:
-        hint = f"did you mean {', '.join(dict.fromkeys(near))}?"
+    hint = "no repository was read: put a .repo file into /etc/yum.repos.d, or use --repo-dir"
+    if offer.repositories:
+        usual = "check the names and which repositories are enabled"
+        hint = did_you_mean(words, names, otherwise=usual)
     return NotFound("\n".join([f"{where} {', '.join(words)}", *lines]), hint)
 
 

@@ -17,6 +17,7 @@ from layer.status import Signature
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.objects import OstreeStore
 from layer.store.stalls import Connections, Watch
+from layer.words import did_you_mean
 
 # ostree-repo-pull.c: what it counts for those who show progress.
 _COUNTERS = (
@@ -57,8 +58,9 @@ def add_remote(
 
 def delete_remote(store: OstreeStore, name: str) -> None:
     """Takes a remote away; NotFound where there is none of that name."""
-    if name not in remote_names(store):
-        raise NotFound(f"there is no remote {name}", "`layer remote list` shows all")
+    if name not in (names := remote_names(store)):
+        hint = did_you_mean([name], names, otherwise="`layer remote list` shows all")
+        raise NotFound(f"there is no remote {name}", hint)
     with translated(f"cannot delete the remote {name}"):
         store.repo.remote_delete(name, None)
 
@@ -156,7 +158,11 @@ def _pull(
         known = ", ".join(remote_names(store)) or "none"
         raise NotFound(
             f"there is no remote {remote} (there is: {known})",
-            f"add it: layer remote add {remote} URL --gpg-import FILE",
+            did_you_mean(
+                [remote],
+                remote_names(store),
+                otherwise=f"add it: layer remote add {remote} URL --gpg-import FILE",
+            ),
         )
     progress = OSTree.AsyncProgress.new()
     progress.connect("changed", lambda it: _tell(reporter, f"{remote}:{ref}", it))
