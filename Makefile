@@ -27,6 +27,11 @@ test-scriptlets: setup
 test-preview: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_preview.py $(PYTEST)
 
+# Each fault of a repository with what is printed, three that cannot be had, the solver's cases, groups
+.PHONY: test-repositories
+test-repositories: setup
+	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_repository_faults.py tests/test_unsolved.py tests/test_solver_table.py tests/test_groups.py tests/test_group_requests.py $(PYTEST)
+
 # `layer trigger verify` over a tree of the whole full set; minutes, and 20 GB where it is not built
 verify-full: setup
 	@$(PYTHON) -m tests.bench.verify_full $(TRIGGERS)

@@ -259,9 +259,10 @@ def _asking_less(
     command: Command, blockers: tuple[Blocker, ...], new: frozenset[Request]
 ) -> Iterator[Trial]:
     """Without what of the words stands in the way."""
-    texts = {request.text for request in fewest(blockers) if request in new}
-    left_out = [word for word in command.packages if word in texts]
-    kept = tuple(word for word in command.packages if word not in texts)
+    said = {request: request.word or request.text for request in new}
+    words = {said[request] for request in fewest(blockers) if request in new}
+    left_out = [word for word in command.packages if word in words]
+    kept = tuple(word for word in command.packages if word not in words)
     if left_out and (kept or command.verb != "install"):
         yield Trial(replace(command, packages=kept), f"without {joined(left_out)}")
 

@@ -52,7 +52,10 @@ def with_groups(
             members[text] = tuple(sorted({*names_before, *members[text]}))
         members[text] = members[text] or names_before
     _refuse_empty([each for each in expansions.values() if not members[each.text]], unfitting)
-    requests = {t: Request(RequestKind.GROUP, t, names) for t, names in members.items()}
+    said = {each.text: each.word for each in wanted}
+    requests = {
+        t: Request(RequestKind.GROUP, t, names, said.get(t, "")) for t, names in members.items()
+    }
     missing = sorted(
         (each.text, member.name)
         for each in expansions.values()

@@ -54,6 +54,7 @@ class Environment:
 class Expansion:
     """What a word comes to: a request's text, which is the same for each word of a group."""
 
+    word: str
     text: str
     members: tuple[Member, ...]
 
@@ -103,7 +104,8 @@ class Catalogue:
             for member in group.members
             if is_whole or member.kind != "optional"
         }
-        return Expansion(f"{text}{WITH_OPTIONAL if is_whole else ''}", tuple(sorted(members)))
+        text = f"{text}{WITH_OPTIONAL if is_whole else ''}"
+        return Expansion(word, text, tuple(sorted(members)))
 
     def groups_of(self, found: Group | Environment) -> tuple[Group, ...]:
         """A group itself; the groups of an environment, of which NotFound names those missing."""
@@ -123,10 +125,12 @@ class Catalogue:
 def parse_groups(content: bytes) -> Catalogue:
     """What a comps.xml says; InvalidInput where it is damaged, or is none.
 
-    libcomps is not used for it: 0.1.19 ends the process on some files that are none of its own.
+    libcomps is not used for it: 0.1.19 ends the process on some files, well formed ones too.
     """
     from xml.etree import ElementTree  # which only few plans need
 
+    if b"\0" in content:  # in UTF-16 no word of the next line would be found
+        raise InvalidInput("is not written in UTF-8")
     if b"<!ENTITY" in content:
         raise InvalidInput("declares entities, which no list of groups needs")
     try:

@@ -19,10 +19,11 @@ _SUFFIX = ".rpm"
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """An RPM on disk: its name, the SHA-256 of the whole file, and where it lies."""
+    """An RPM on disk: its name, the SHA-256 of the file, where it lies, and the word for it."""
 
     package: LockedPackage
     path: Path
+    word: str = ""
 
 
 def names_file(word: str) -> bool:

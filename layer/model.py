@@ -34,12 +34,14 @@ class Request:
 
     A package that came as a file is `SHA-256:NEVRA`, and what takes the place of a package of
     the base that, too, or `repo=ID,NAME`. `members` are the names of the packages that a group
-    came to when it was read last, sorted; they are no part of what was asked for.
+    came to when it was read last, sorted; they are no part of what was asked for. `word` is what
+    the user said for it just now, where that is something else.
     """
 
     kind: RequestKind
     text: str
     members: tuple[str, ...] = field(default=(), compare=False)
+    word: str = field(default="", compare=False)
 
     @property
     def label(self) -> str:

@@ -45,7 +45,7 @@ def read_files(host: Host, words: Sequence[str]) -> tuple[LocalFile, ...]:
                     "name the file, or leave it out",
                 )
             path = fetch_url(word, host.cache / "packages", host.reporter, access=host.access())
-        found.append(read_local_file(path))
+        found.append(replace(read_local_file(path), word=word))
     refuse_twins(found)
     return tuple(found)
 
@@ -53,7 +53,8 @@ def read_files(host: Host, words: Sequence[str]) -> tuple[LocalFile, ...]:
 def file_requests(files: Sequence[LocalFile]) -> tuple[Request, ...]:
     """What files ask for."""
     return tuple(
-        Request(RequestKind.FILE, f"{f.package.checksum}:{f.package.nevra}") for f in files
+        Request(RequestKind.FILE, f"{f.package.checksum}:{f.package.nevra}", word=f.word)
+        for f in files
     )
 
 

@@ -270,16 +270,17 @@ def test_words_that_bring_nothing(
     assert error(machine_kept, shop, "install", *words) == lines
 
 
+@pytest.mark.parametrize("word", ["@heavy", "@The heavy"])
 def test_a_group_that_does_not_fit_is_refused_with_the_package(
-    machine: Machine, shop: Shop
+    machine: Machine, shop: Shop, word: str
 ) -> None:
-    lines = error(machine, shop, "install", "@heavy", "saw")
+    lines = error(machine, shop, "install", word, "saw")
     assert lines[:2] == [
         "@heavy cannot be layered:",
         "  anvil-1-1.noarch needs nowhere-to-be-had, which no enabled repository provides",
     ]
     suggested = [line.strip() for line in lines if line.startswith("  layer ")]
-    assert [line.partition("  # ")[2] for line in suggested] == ["without anvil", "without @heavy"]
+    assert [line.partition("  # ")[2] for line in suggested] == ["without anvil", f"without {word}"]
     # Each command as it stands, and the plan says what is left out.
     for line, expected in zip(suggested, (["lamp", "saw"], ["saw"]), strict=True):
         program, *words = shlex.split(line, comments=True)

@@ -209,6 +209,11 @@ def told(line: str, url: str, folder: Path) -> str:
     return re.sub(r"\b[0-9A-Fa-f]{16,40}\b", "KEY", line)
 
 
+def show(fault: str, lines: Sequence[str], mirror: str) -> None:
+    """A row of what `make test-repositories` prints: all that the program said, as it said it."""
+    print(f"\n{fault} | next mirror: {mirror}", *lines, sep="\n    ")
+
+
 def table() -> dict[str, tuple[str, str]]:
     """What the docs say of each fault."""
     section = _DOCS.read_text().partition("## Faults")[2]
@@ -240,6 +245,7 @@ def test_a_fault_is_told_in_one_line_and_changes_nothing(bench: Bench, case: Cas
         assert told(lines[0], url, bench.folder) == f"error: {expected}"
         assert len(lines) == 2 and lines[1].startswith("hint: ")
         assert mirror == ("yes" if helps(bench, case, url) else "no")
+    show(case.name, lines, mirror)
 
 
 def helps(bench: Bench, case: Case, url: str) -> bool:
@@ -347,6 +353,7 @@ def test_no_other_mirror_is_tried_where_a_signature_is_wrong(
             line = told(lines[0].replace(f"{url}, {other}", url), url, bench.folder)
             line = line.replace(str(signed.folder), "DIR")
             assert (line, len(lines)) == (f"error: {expected}", 2)
+    show(name, lines, mirror)
 
 
 def test_a_solver_file_of_another_user_is_made_anew(bench: Bench) -> None:
@@ -356,6 +363,7 @@ def test_a_solver_file_of_another_user_is_made_anew(bench: Bench) -> None:
     os.chown(file, 1234, 0)
     (line,) = bench.install(f"baseurl={bench.good}", status=0)
     assert told(line.replace(file.name, "FILE"), bench.good, bench.folder) == f"note: {expected}"
+    show(FOREIGN, [line], "-")
     assert file.stat().st_uid == 0
 
 
@@ -377,6 +385,7 @@ def test_a_quota_that_is_used_up_is_one_error(bench: Bench) -> None:
         lines = bench.install(f"baseurl={url}", under=quota)
     assert told(lines[0], url, bench.folder) == f"error: {expected}"
     assert len(lines) == 2
+    show(QUOTA, lines, "-")
 
 
 def test_a_full_disk_is_one_error(bench: Bench) -> None:
@@ -390,3 +399,4 @@ def test_a_full_disk_is_one_error(bench: Bench) -> None:
         subprocess.run(["umount", bench.cache], check=True)
     assert told(lines[0], bench.good, bench.folder) == f"error: {expected}"
     assert len(lines) == 2
+    show(FULL, lines, "-")

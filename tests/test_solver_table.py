@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -183,6 +184,34 @@ def test_what_comes_of_a_request(case: Case, bases: Any, tmp_path: Path) -> None
     if isinstance(cold, LayerError):
         results = [outcome(each) for each in results]
     assert results == [results[0]] * 3
+
+
+KINDS: dict[str, Callable[[Case], bool]] = {
+    "choices": lambda case: case["theme"] == "choices",
+    "rich dependencies": lambda case: case["theme"] == "rich",
+    "obsoletes": lambda case: case["theme"] == "obsoletes",
+    "priorities": lambda case: _has(case, "priority"),
+    "excludes": lambda case: "exclude" in case or _has(case, "excludes"),
+    "includes": lambda case: _has(case, "includes"),
+    "locks": lambda case: "layered" in case,
+    "multilib": lambda case: "i686" in str(case),
+    "weak dependencies": lambda case: case["theme"] == "weak",
+    "requests already in the base": lambda case: (
+        "inactive" in case or "already in the base" in str(case.get("error"))
+    ),
+    "problems": lambda case: "error" in case,
+}
+
+
+def _has(case: Case, setting: str) -> bool:
+    return any(setting in each for each in case.get("repositories", {}).values())
+
+
+def test_there_are_cases_of_every_kind() -> None:
+    counts = {kind: sum(map(belongs, CASES)) for kind, belongs in KINDS.items()}
+    print(f"\n{len(CASES)} cases of the solver, of which", end=" ")  # make test-repositories
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    assert min(counts.values()) >= 2
 
 
 def test_there_are_cases_enough_and_their_names_differ() -> None:

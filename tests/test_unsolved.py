@@ -15,9 +15,10 @@ from layer import advice, advising
 from layer.errors import Unsolvable
 from layer.report import Reporter
 from testdata.distro.rpmspec import RpmSpec
+from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.tiny import tiny_repository, tiny_rpm
 from tests.cli import do, fails
-from tests.world import REF, Machine, World, layer, remove, write_repo_file
+from tests.world import REF, Machine, World, layer, remove, served, write_repo_file
 
 OTHER = "tiny/2/x86_64/base"
 TRIED = "hint: each of these was tried and can be done:"
@@ -143,11 +144,27 @@ def test_what_is_documented_is_printed_and_each_command_works(
 ) -> None:
     explained, suggested = refused(machine, *words.split())
     assert [*explained, TRIED, *(f"  {line}" for line in suggested)] == printed
-    assert len(run_each(machine, *words.split())) == len(suggested) > 0
+    came = run_each(machine, *words.split())
+    assert len(came) == len(suggested) > 0
+    print(f"\n# layer install {words}", *printed, sep="\n")  # make test-repositories shows it
+    for line, names in zip(suggested, came, strict=True):
+        print(f"# {line}\nlayered: {', '.join(names)}")
 
 
 def test_three_are_documented() -> None:
     assert len(documented()) == 3
+
+
+def test_a_file_is_left_out_by_the_word_that_named_it(machine: Machine, tmp_path: Path) -> None:
+    file = write_rpm(tiny_rpm("wishful", requires=["nowhere"]), tmp_path)
+    with served(tmp_path) as url:
+        for word in (str(file), f"{url}{file.name}"):
+            explained, suggested = refused(machine, word, "tool")
+            assert explained == [
+                "error: wishful-1-1.noarch needs nowhere, which no enabled repository provides"
+            ]
+            assert suggested == [f"layer install tool  # without {word}"]
+            assert run_each(machine, word, "tool") == [["tool", "viewer", "viewer-libs", "zlib"]]
 
 
 def test_what_is_excluded(machine: Machine) -> None:
