@@ -58,7 +58,7 @@ test-kill: setup
 test-together: setup
 	@$(PYTHON) -m tests.together $(TOGETHER)
 
-# Power taken away at flushes of a recorded disk; POWER="--without history.jsonl install" leaves out an fsync
+# Power taken away at flushes of a recorded disk; POWER="--on btrfs --without ostree uninstall" leaves out an fsync
 .PHONY: test-power test-full test-filesystems
 test-power: setup
 	@$(PYTHON) -m tests.disks.power $(POWER)

@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from layer import ids
+from layer.durable import sync_directory
 from layer.frozen import dataclass
 from layer.live.record import Addition, LiveState, Placed, Replacement
 from layer.machine_etc import is_same_itself
 from layer.model import Tree
-from layer.records import sync_directory
 from layer.store.contract import ObjectStore
 from layer.store.files import read_text
 from layer.store.trees import diff, empty_tree, lookup

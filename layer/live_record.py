@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from layer.durable import sync_directory
 from layer.errors import InvalidInput
 from layer.live.record import SCHEMA, Journal, as_values, parse_journal
-from layer.records import read_record, sync_directory, write_record
+from layer.records import read_record, write_record
 
 RECORD = "lib/layer/live.json"
 BACKUPS = "lib/layer/live"  # a directory with what was in the place of replaced files

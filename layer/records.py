@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from layer.durable import sync_directory
 from layer.errors import InvalidInput
 
 
@@ -27,15 +28,6 @@ def write_record(path: Path, schema: int, values: Mapping[str, Any]) -> None:
         with suppress(OSError):
             new.unlink()
         raise
-
-
-def sync_directory(path: Path) -> None:
-    """Makes durable which names are in a directory."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def read_record(path: Path, schema: int) -> dict[str, Any] | None:

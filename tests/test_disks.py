@@ -32,10 +32,15 @@ def apart(make: Callable[..., _Made], *arguments: object) -> _Made:
 
 
 def lost(
-    machines: Scene, verb: str, most: int, folder: Path, blow: Blow | None = None
+    machines: Scene,
+    verb: str,
+    most: int,
+    folder: Path,
+    blow: Blow | None = None,
+    filesystem: str = "ext4",
 ) -> tuple[Recording, list[Loss]]:
     """A recording, and what came of the losses of power in it."""
-    recording = record(machines, BY_NAME[verb], folder, blow)
+    recording = record(machines, BY_NAME[verb], folder, blow, filesystem)
     return recording, list(losses(machines, recording, most, folder))
 
 
@@ -51,10 +56,11 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield made
 
 
+@pytest.mark.parametrize("filesystem", ["ext4", "btrfs"])
 def test_a_sample_of_power_losses_leaves_the_old_or_the_new(
-    machines: Scene, tmp_path: Path
+    machines: Scene, tmp_path: Path, filesystem: str
 ) -> None:
-    _, found = apart(lost, machines, "kargs", 2, tmp_path / "work")
+    _, found = apart(lost, machines, "kargs", 2, tmp_path / "work", None, filesystem)
     assert {loss.state for loss in found} <= {"old", "new"}
     assert [loss.wrong for loss in found] == [()] * len(found)
     assert found[-1].state == "new"  # the verb had returned
@@ -103,10 +109,16 @@ def test_a_full_filesystem_is_one_error_and_room_mends_it(
     assert (found.state, bool(found.error)) == ("old", True)
 
 
-def test_an_fsync_that_is_left_out_is_found(machines: Scene, tmp_path: Path) -> None:
-    """The last one, of the history: it makes durable, too, what boots."""
-    blow = NoSync(0, where="history.jsonl")
-    recording, found = apart(lost, machines, "uninstall", 0, tmp_path / "work", blow)
+@pytest.mark.parametrize(
+    ("filesystem", "without"), [("ext4", ("ostree", "history.jsonl")), ("btrfs", ("ostree",))]
+)
+def test_an_fsync_that_is_left_out_is_found(
+    machines: Scene, tmp_path: Path, filesystem: str, without: tuple[str, ...]
+) -> None:
+    """Of the links to what boots; on ext4 that of the history makes them durable, too."""
+    blow = NoSync(0, where=without)
+    work = tmp_path / "work"
+    recording, found = apart(lost, machines, "uninstall", 0, work, blow, filesystem)
     assert recording.left_out.startswith("fsync ")
     last = found[-1]
     assert last.wrong == ("the verb was done, and what it did is not on the disk",)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layer.durable import sync_directory
 from layer.errors import Busy, InvalidInput, NotFound, StoreError
 from layer.interrupts import uninterrupted
 from layer.model import BootPlan, Deployment, NewDeployment, Recycling
@@ -158,6 +159,7 @@ class Sysroot:
                 finally:
                     # libostree may fail after it has written; then nothing may be cleaned up.
                     self.has_written = self._boot_links() != before
+                self._sync_links()
                 self._sysroot.load(None)
         deployments = self.deployments()
         forget_staged([overlay for one in deployments for overlay in one.overlays])
@@ -225,6 +227,15 @@ class Sysroot:
                 with uninterrupted():
                     self._sysroot.prepare_cleanup(None)
             raise
+
+    def _sync_links(self) -> None:
+        """Makes durable the one that libostree renames and leaves to the filesystem's time."""
+        try:
+            sync_directory(self.path / "ostree")
+        except OSError as error:
+            raise StoreError(
+                f"what boots has changed, and may not last: {self.path}/ostree: {error.strerror}"
+            ) from error
 
     def _boot_links(self) -> tuple[str, ...]:
         """The links that lead to the boot entries in force; each write changes one of them."""

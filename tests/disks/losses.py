@@ -15,7 +15,14 @@ from tests.kill.tracer import Blow, trace
 from tests.kill.verbs import Scene, Verb
 from tests.kill.worker import program
 
-MEBIBYTES = 192
+_MEBIBYTES = {"ext4": 192, "xfs": 320, "btrfs": 320}
+# No commit of the journal by the clock: it would do what a forgotten fsync does not.
+_UNTIMED = {"ext4": "commit=600", "xfs": "", "btrfs": "commit=600"}
+_CHECKS = {
+    "ext4": ("e2fsck", "-fn"),
+    "xfs": ("xfs_repair", "-n"),
+    "btrfs": ("btrfs", "check", "--readonly"),
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Recording:
     """A verb on a disk: the `entries` that were made until it returned, and what boots.
 
     `old` before, `new` afterwards. `left_out`: the call for durability that was not made.
+    `filesystem`: what is on the disk.
     """
 
     verb: Verb
@@ -32,6 +40,7 @@ class Recording:
     old: tuple[checks.Booted, ...]
     new: tuple[checks.Booted, ...]
     left_out: str = ""
+    filesystem: str = "ext4"
 
 
 @dataclass(frozen=True)
@@ -48,16 +57,21 @@ class Loss:
     wrong: tuple[str, ...]
 
 
-def record(scene: Scene, verb: Verb, folder: Path, blow: Blow | None = None) -> Recording:
+def record(
+    scene: Scene,
+    verb: Verb,
+    folder: Path,
+    blow: Blow | None = None,
+    filesystem: str = "ext4",
+) -> Recording:
     """Runs the verb on a recorded disk, in `folder`."""
     folder.mkdir(parents=True)
     start, image, log, place = (folder / n for n in ("start", "image", "log", "mount"))
-    make_disk(start, MEBIBYTES, *FILESYSTEMS["ext4"])
+    make_disk(start, _MEBIBYTES[filesystem], *FILESYSTEMS[filesystem])
     with mounted(start, place):
         subprocess.run(["cp", "-a", f"{scene.snapshot(verb.machine)}/.", place], check=True)
     _copy(start, image)
-    # No commit of the journal by the clock: it would do what a forgotten fsync does not.
-    with recorded(image, log) as device, mounted(device, place, "commit=600"):
+    with recorded(image, log) as device, mounted(device, place, _UNTIMED[filesystem]):
         old = checks.boot_set(place)
         run = program(scene.command(verb.words, place))
         done = trace(run, place, folder / "output", blow)
@@ -67,7 +81,7 @@ def record(scene: Scene, verb: Verb, folder: Path, blow: Blow | None = None) -> 
     assert old != new, f"{verb.name} changes nothing"
     image.unlink()
     left_out = f"{done.struck.call} {done.struck.where}" if done.struck else ""
-    return Recording(verb, start, log, entries, old, new, left_out)
+    return Recording(verb, start, log, entries, old, new, left_out, filesystem)
 
 
 def losses(
@@ -111,9 +125,10 @@ def _loss(
         if state == "old" and number == len(recording.entries):
             wrong.append("the verb was done, and what it did is not on the disk")
         wrong += _after_another(scene, recording, place, folder)
-    done = subprocess.run(["e2fsck", "-fn", copy], capture_output=True, text=True, check=False)
+    check = _CHECKS[recording.filesystem]
+    done = subprocess.run([*check, copy], capture_output=True, text=True, check=False)
     if done.returncode:
-        wrong.append(f"e2fsck: {done.stdout.strip()}")
+        wrong.append(f"{check[0]}: {done.stdout.strip()}")
     copy.unlink()
     return Loss(number, len(recording.entries), bool(torn), state, tuple(wrong[:5]))
 

@@ -1,9 +1,9 @@
 """Takes the power away from verbs, and prints the table; fails where anything was wrong.
 
-python -m tests.disks.power [--most N] [--seed N] [--without N|PATH] [--scratch DIRECTORY] [VERB...]
+python -m tests.disks.power [--most N] [--seed N] [--on FILESYSTEM] [--without N|PATH]... [VERB...]
 
---without leaves out the N-th call for durability (0: all), or those of what ends with PATH, which
-must be found: a test of the test.
+--without leaves out the N-th call for durability (0: all), or those of what ends with a PATH,
+which must be found: a test of the test.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.disks.disk import keep_mounts_to_ourselves
+from tests.disks.disk import FILESYSTEMS, keep_mounts_to_ourselves
 from tests.disks.log import flushes
 from tests.disks.losses import Loss, Recording, losses, record
 from tests.kill.table import aligned
 from tests.kill.tracer import NoSync
-from tests.kill.verbs import BY_NAME, Scene, scene
+from tests.kill.verbs import BY_NAME, scene
 from tests.kill.worker import load
 
 _VERBS = ("install", "upgrade", "uninstall", "cleanup", "recycle")
@@ -32,7 +32,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.disks.power")
     parser.add_argument("--most", type=int, default=30, help="flushes of each verb")
     parser.add_argument("--seed", default="0", help="chooses other flushes")
-    parser.add_argument("--without", metavar="N|PATH", help="a call for durability")
+    parser.add_argument("--on", choices=FILESYSTEMS, default="ext4")
+    parser.add_argument(
+        "--without", metavar="N|PATH", action="append", default=[], help="a call for durability"
+    )
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     parser.add_argument("verbs", nargs="*", metavar="VERB", choices=[[], *BY_NAME])
     given = parser.parse_args()
@@ -45,23 +48,22 @@ def main() -> int:
         with scene(top / "scene") as machines:
             for name in given.verbs or _VERBS:
                 work = top / name
-                rows.append(_row(machines, name, given.without, work, given.most, given.seed))
+                left_out = _left_out(given.without)
+                recording = record(machines, BY_NAME[name], work, left_out, given.on)
+                found = losses(machines, recording, given.most, work, given.seed)
+                rows.append((recording, tuple(found)))
+                recording.log.unlink()
+                recording.start.unlink()
     print(as_text(rows))
-    print(f"\nseed {given.seed}, {time.monotonic() - began:.0f} s")
+    print(f"\n{given.on}, seed {given.seed}, {time.monotonic() - began:.0f} s")
     return 1 if any(loss.wrong for _, found in rows for loss in found) else 0
 
 
-def _row(
-    machines: Scene, name: str, without: str | None, work: Path, most: int, seed: str
-) -> tuple[Recording, tuple[Loss, ...]]:
-    blow = None
-    if without is not None:
-        blow = NoSync(int(without)) if without.isdigit() else NoSync(0, where=without)
-    recording = record(machines, BY_NAME[name], work, blow)
-    found = tuple(losses(machines, recording, most, work, seed))
-    recording.log.unlink()
-    recording.start.unlink()
-    return recording, found
+def _left_out(words: Sequence[str]) -> NoSync | None:
+    """What is asked to be left out: a number, or paths."""
+    if len(words) == 1 and words[0].isdigit():
+        return NoSync(int(words[0]))
+    return NoSync(0, where=tuple(words)) if words else None
 
 
 def as_text(rows: Sequence[tuple[Recording, tuple[Loss, ...]]]) -> str:

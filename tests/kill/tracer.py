@@ -91,10 +91,11 @@ class Blow:
 class NoSync(Blow):
     """Durability is promised and not given, by the `number`-th call for it; 0: by any.
 
-    Those of the program and of all that it started count alike, if their path ends with `where`.
+    Those of the program and of all that it started count alike, if their path ends with one of
+    `where`; no word there: whatever their path.
     """
 
-    where: str = ""
+    where: tuple[str, ...] = ()
 
 
 def trace(
@@ -222,7 +223,7 @@ class _Tracer:
             self._fail(pid, blow.errno)
 
     def _leave_out(self, pid: int, place: Place, blow: NoSync) -> None:
-        if place.call not in SYNCING or not place.where.endswith(blow.where):
+        if place.call not in SYNCING or not place.where.endswith(blow.where or ""):
             return
         self._synced += 1
         if blow.number in (0, self._synced):
