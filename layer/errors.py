@@ -106,7 +106,7 @@ class TriggerFailed(LayerError):
 class StoreError(LayerError):
     """The OSTree repository or sysroot refused an operation."""
 
-    usual_hint = "`layer fsck` tells whether the store is sound"
+    usual_hint = "`layer fsck` tells whether the sysroot's repository is sound"
 
 
 class Busy(LayerError):

@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
         "reference/verbs.md": _verbs(),
         "reference/trigger-format.md": _trigger_format(),
         "reference/json.md": _json(),
-        "reference/exit-codes.md": _exit_codes(),
+        "reference/exit-status.md": _exit_status(),
     }
 
 
@@ -264,7 +264,7 @@ def _kind(whole: dict[str, Any], part: dict[str, Any]) -> str:
     return " or ".join(kinds)
 
 
-# --- exit codes ----------------------------------------------------------------------------------
+# --- exit status ---------------------------------------------------------------------------------
 
 _STATUSES = (
     ("0", "it is done, or there is nothing to do"),
@@ -282,7 +282,7 @@ _STATUSES = (
 )
 
 
-def _exit_codes() -> str:
+def _exit_status() -> str:
     kinds = [
         f"| `{name}` | {inspect.cleandoc(kind.__doc__ or '').splitlines()[0]} |"
         for name, kind in inspect.getmembers(errors, inspect.isclass)
@@ -290,11 +290,11 @@ def _exit_codes() -> str:
     ]
     return "\n".join(
         [
-            "# Exit codes and errors",
+            "# Exit status and errors",
             "",
-            "| code | means |",
+            "| status | means |",
             "| --- | --- |",
-            *(f"| {code} | {text} |" for code, text in _STATUSES),
+            *(f"| {status} | {text} |" for status, text in _STATUSES),
             "",
             "An error is a line `error: ...` on stderr, with `hint: ...` behind it where there is",
             "a next step; several lines where several things are wrong. `layer run` exits with",

@@ -37,7 +37,7 @@ def command(
     assumeyes: bool,
     unchanged_exit_77: bool,
 ) -> int:
-    """Put files of the machine's /etc into an initrd beside the tree's own.
+    """Load files of the machine's /etc with the initramfs.
 
     Without an option, lists what is tracked.
     """

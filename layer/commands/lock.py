@@ -63,7 +63,7 @@ def import_(
 ) -> int:
     """Deploy the commit of the lock in FILE, made here.
 
-    Packages come from the store, the cache, each RPM named, and repositories.
+    Packages come from what is here, each RPM named, and repositories.
     """
     from layer import locking
 

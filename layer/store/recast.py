@@ -149,7 +149,7 @@ def _fault_in(
             return f"{folder} has another owner, mode or attribute"
         for name, checksum in directory.files.items():
             if not store.is_file_at(checksum, f"{folder}/{name}"):
-                return f"{folder / name} is not the store's"
+                return f"{folder / name} is not the repository's"
     except OSError as error:
         return f"{folder} cannot be looked at: {error}"
     return ""
