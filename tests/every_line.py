@@ -1,16 +1,21 @@
 """Runs many command lines of the program from one process that forks, so that each takes a moment.
 
-python -m tests.every_line < JSON of `{"lines": [[word, ...], ...], "is_closed": bool}`
+python -m tests.every_line < JSON of `{"lines": [[word, ...], ...], "is_closed": bool, ...}`
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,13 +34,22 @@ class Done:
 
 
 def run_lines(
-    lines: Sequence[Sequence[str]], *, env: Mapping[str, str], is_closed: bool = False
+    lines: Sequence[Sequence[str]],
+    *,
+    env: Mapping[str, str],
+    is_closed: bool = False,
+    columns: int = 0,
 ) -> list[Done]:
-    """Runs them one after the other, with an empty stdin; `is_closed`: nobody reads stdout."""
+    """Runs them one after the other, with an empty stdin; `is_closed`: nobody reads stdout.
+
+    With `columns` it is a terminal of so many, and all that is written there is its stdout.
+    """
     kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LC_ALL", "LANG")}
     done = subprocess.run(
         [sys.executable, "-m", "tests.every_line"],
-        input=json.dumps({"lines": [list(line) for line in lines], "is_closed": is_closed}),
+        input=json.dumps(
+            {"lines": [[*line] for line in lines], "is_closed": is_closed, "columns": columns}
+        ),
         capture_output=True,
         encoding="ascii",
         env={**kept, **env},
@@ -55,7 +69,10 @@ def main() -> None:
     asked = json.loads(sys.stdin.read())
     with tempfile.TemporaryDirectory() as folder:  # for who writes a file of any name
         os.chdir(folder)
-        found = [_run(words, is_closed=asked["is_closed"]) for words in asked["lines"]]
+        if asked["columns"]:
+            found = [_run_on_terminal(words, asked["columns"]) for words in asked["lines"]]
+        else:
+            found = [_run(words, is_closed=asked["is_closed"]) for words in asked["lines"]]
         os.chdir("/")
     print(json.dumps(found))
 
@@ -71,6 +88,24 @@ def _run(words: list[str], *, is_closed: bool) -> dict[str, object]:
             file.seek(0)
             texts.append(file.read().decode("utf-8", "surrogateescape"))
     return {"words": words, "status": status, "out": texts[0], "err": texts[1]}
+
+
+def _run_on_terminal(words: list[str], columns: int) -> dict[str, object]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        _become(words, theirs, theirs)
+    os.close(theirs)
+    written = b""
+    with contextlib.suppress(OSError):  # Linux says so at the end of a terminal
+        while block := os.read(ours, 1 << 16):
+            written += block
+    os.close(ours)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    text = written.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    return {"words": words, "status": status, "out": text, "err": ""}
 
 
 def _become(words: list[str], out: int, err: int) -> None:

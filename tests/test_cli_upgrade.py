@@ -235,6 +235,11 @@ def test_a_remote_is_added_once_and_taken_away(machine: Machine, world: World) -
         "error: the remote tiny exists and does not verify signatures\n"
         "hint: take it away first: layer remote delete tiny\n"
     )
+    assert remote(machine, "add", "new", "http://x/", "--gpg-import", __file__, status=1) == (
+        f"error: cannot import the GPG keys {__file__}:"
+        " GPG: Unable to export keys: GPGME: No data\n"
+        "hint: it must have public keys of OpenPGP, as `gpg --export` writes them\n"
+    )
     assert config.read_text() == before
     remote(machine, "add", "new", "http://x/", "--no-gpg-verify")
     assert remote(machine, "list") == f"new http://x/\ntiny {world.url}\n"

@@ -6,6 +6,7 @@ Of each comes a clear answer, the right exit status, and never a traceback.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 import click
@@ -130,6 +131,10 @@ EXCLUSIVE = [
     ("override replace --from x --from-repo y z", "say --from repo=ID, or --from-repo ID"),
     ("override reset --all x", "name packages, or say --all"),
     ("plan -o /tmp/x install -n pear", "a plan is built and not deployed"),
+    (
+        "remote add x http://x --gpg-import /etc/passwd --no-gpg-verify",
+        "--gpg-import and --no-gpg-verify exclude each other",
+    ),
     ("rollback --json", "--json shows a plan: it goes with --dry-run"),
     ("status -q -v x", "Got unexpected extra argument"),
     ("trigger run ldconfig", "say --dry-run to see which"),
@@ -150,6 +155,37 @@ def test_help_can_be_read_in_a_narrow_terminal(machine_kept: Machine, columns: s
     for done in run_on(machine_kept, [[*words, "--help"] for words in LINES], COLUMNS=columns):
         assert (done.status, done.stderr) == (0, ""), done
         assert done.stdout.startswith("Usage: layer"), done
+        widest = max(int(columns), 2 + len("--stateroot, --os NAME") + len(" DIRECTORY"))
+        assert [line for line in done.stdout.splitlines() if len(line) > widest] == []
+
+
+def test_what_is_said_fits_a_terminal_of_40_columns(machine_kept: Machine) -> None:
+    """But for errors, which have commands to be copied, and words that are longer themselves."""
+    root = {"OSTREE_SYSROOT": str(machine_kept.path), "LC_ALL": "C.UTF-8", "LAYER_PAGER": "cat"}
+    repos = ["--repo-dir", str(machine_kept.world.repo_dir)]
+    more = [[*words.split(), *repos] for words in ("info pear", "search pear", "install -n pear")]
+    more += [["why", "libseed"], ["uninstall", "-n", "apple"]]
+    more += [
+        ["nonsense"],
+        ["why", "nonsense"],
+        ["rollback", "-n"],
+        ["db", "owner", "/usr/bin/apple"],
+    ]
+    with unchanged(machine_kept.path):
+        found = run_lines([*SHORT, *more], env={**root, "TERM": "xterm"}, columns=40)
+    wide = {}
+    for done in found:
+        assert done.status in (0, 1, 2) and "Traceback" not in done.stdout, done
+        text = re.sub(r"\x1b\[[0-9;]*[a-zA-Z]", "", done.stdout)
+        text = re.split(r"^(?:[Ee]rror: |Try ')", text, maxsplit=1, flags=re.MULTILINE)[0]
+        if long := [line for line in text.splitlines() if len(line) > 40 and _could_fold(line)]:
+            wide[" ".join(done.words)] = long
+    assert wide == {}
+
+
+def _could_fold(line: str) -> bool:
+    """Whether some words but the first, which is indented, would have had room below."""
+    return all(len(word) <= 36 for word in line.split())
 
 
 def test_nobody_who_reads_is_no_fault(machine_kept: Machine) -> None:

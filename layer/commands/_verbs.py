@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import shutil
 import sys
+from collections.abc import Iterable
 from itertools import takewhile, zip_longest
 from pathlib import Path
 
@@ -25,6 +27,7 @@ _RARE = {
     *("initramfs", "initramfs-etc", "kargs", "refresh-md", "repo"),
 }
 _ALIASES = {"livefs": "apply-live"}  # as rpm-ostree called it first
+_NARROW, _NARROWEST = 52, 18  # columns: click takes 50 at least
 # What those say who come from elsewhere.
 _ELSEWHERE = {
     "update": "upgrade",
@@ -95,6 +98,24 @@ class Verbs(click.Group):
                 formatter.write(f"  {left}  {right}".rstrip() + "\n")
 
 
+class Stacking(click.HelpFormatter):
+    """For narrow terminals: what an option does stands below it where there is no room beside."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """A list of terms, each with its text."""
+        terms = list(rows)
+        if all(len(term) <= self.width // 3 for term, _ in terms):
+            super().write_dl(terms, col_max, col_spacing)
+            return
+        for term, text in terms:
+            before = " " * self.current_indent
+            below = f"{before}  "
+            told = click.formatting.wrap_text(text, self.width, below, below)
+            self.write(f"{before}{term}\n{told}\n")
+
+
 def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
@@ -154,6 +175,7 @@ def run(words: list[str], speaking: Speaking) -> object:
     if "--json-progress" in takewhile(lambda word: word.startswith("-"), words):
         _tell_in_json(speaking)  # already: what click cannot parse is told so, too
     stdout = sys.stdout
+    _fit_narrow_terminals()
     try:
         return cli.main(words, prog_name=name, standalone_mode=False, obj=speaking)
     except SystemExit as leaving:
@@ -161,6 +183,14 @@ def run(words: list[str], speaking: Speaking) -> object:
         if sys.stdout is not stdout:
             raise BrokenPipeError from leaving
         raise
+
+
+def _fit_narrow_terminals() -> None:
+    """Has helps be as wide as the terminal is, where click's own would be wider."""
+    columns = shutil.get_terminal_size().columns
+    if columns < _NARROW:
+        cli.context_settings["terminal_width"] = max(columns - 2, _NARROWEST)
+        click.Context.formatter_class = Stacking
 
 
 def _tell_in_json(speaking: Speaking) -> None:

@@ -40,6 +40,8 @@ def add(host: Host, name: str, url: str, keys: Path | None, no_gpg_verify: bool)
             f"how are commits of {name} to be verified?",
             "give its keys with --gpg-import FILE, or say --no-gpg-verify",
         )
+    if keys is not None and no_gpg_verify:
+        raise click.UsageError("--gpg-import and --no-gpg-verify exclude each other")
     with host.locked():
         add_remote(host.store, name, url, verify=not no_gpg_verify, keys=keys)
 

@@ -246,11 +246,21 @@ def _import_keys(repo: Any, name: str, keys: Path) -> None:
         stream = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(keys.read_bytes()))
     except OSError as error:
         raise NotFound(f"cannot read the GPG keys {keys}: {error.strerror}") from error
-    with translated(f"cannot import {keys}"):
+    hint = "it must have public keys of OpenPGP, as `gpg --export` writes them"
+    try:
         _, imported = repo.remote_gpg_import(name, stream, None, None)
+    except GLib.Error as error:
+        raise InvalidInput(f"cannot import the GPG keys {keys}: {error.message}", hint) from error
+    if not imported and not _has_keys(repo, name):  # 0 are imported of those that are there, too
+        raise InvalidInput(f"there is no GPG key in {keys}", hint)
+
+
+def _has_keys(repo: Any, name: str) -> bool:
+    try:
         _, known = repo.remote_get_gpg_keys(name, None, None)
-    if not imported and not known:  # 0 are imported of those that are there already, too
-        raise InvalidInput(f"there is no GPG key in {keys}")
+    except GLib.Error:  # a remote without any has no keyring
+        return False
+    return bool(known)
 
 
 def _work_done(progress: Any) -> tuple[int, ...]:
