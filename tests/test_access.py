@@ -226,11 +226,13 @@ def test_a_server_gets_name_password_and_agent(folder: Path, tmp_path: Path) -> 
         right = parse("username=u", f"password={SECRET}", "user_agent=me/1")
         fetch(with_urls(right, url), tmp_path)
         assert set(seen.agents) == {"me/1"}
+        seen.agents.clear()
         for wrong in (parse(), parse("username=u", f"password=not-{SECRET}")):
             with pytest.raises(RepositoryError) as caught:
                 fetch(with_urls(wrong, url), tmp_path)
             assert caught.value.message.endswith("the server answers 401")
             assert SECRET not in caught.value.message
+        assert set(seen.agents) == {"layer"}
         named = url.replace("//", f"//u:{SECRET}x@")
         with pytest.raises(RepositoryError) as caught:
             fetch(with_urls(parse(), named), tmp_path)

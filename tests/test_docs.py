@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -81,6 +82,8 @@ def test_the_readme_has_a_line_for_every_verb() -> None:
 
 # --- man pages -----------------------------------------------------------------------------------
 
+MANNERS = {"--quiet", "--verbose", "--no-pager", "--json-progress"}  # layer(1) has them for all
+
 
 @pytest.mark.parametrize("page", MAN, ids=lambda page: page.name)
 def test_a_man_page_has_no_faults(page: Path) -> None:
@@ -116,6 +119,27 @@ def test_page_and_help_have_the_same_options(verb: str) -> None:
     lines = [words for words in command_lines() if words.split()[:1] == verb.split()]
     in_help = {option for words in lines for option in options_of(layer(*words.split(), "--help"))}
     assert in_page == in_help
+
+
+@pytest.mark.parametrize("words", command_lines())
+def test_what_help_leaves_out_stands_on_the_pages(words: str) -> None:
+    """On that of the verb or that of the program; it says so."""
+    command: click.Command = cli
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    if command.hidden or isinstance(command, click.Group):
+        return
+    verb = words.split()[0]
+    shown = " ".join(layer(*words.split(), "--help").stdout.split())
+    assert set(re.findall(r"man (layer\S*) ", shown)) in ({f"layer-{verb}", "layer"}, set())
+    page = read(f"man/layer-{verb}.1") + read("man/layer.1")
+    hidden = [o.opts[-1] for o in command.params if isinstance(o, click.Option) and o.hidden]
+    unsaid = [o for o in hidden if not re.search(f"(Fl |Li -|, -){o[1:]}\\b", page)]
+    assert unsaid == []
+    assert ("man layer-" in shown) == bool({*hidden} - MANNERS)
 
 
 def options_of(shown: subprocess.CompletedProcess[str]) -> set[str]:

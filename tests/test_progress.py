@@ -119,6 +119,15 @@ def test_an_error_is_told_in_the_last_line(machine_kept: Machine) -> None:
     }
 
 
+def test_it_may_stand_behind_the_verb(machine_kept: Machine) -> None:
+    root = ["--sysroot", str(machine_kept.path)]
+    done = run("uninstall", *root, "--json-progress", "-y", "nonesuch", status=1)
+    assert told(done.stderr)[-1]["error"]["message"] == "never asked for: nonesuch"
+    # Of what a program is told nothing is ours.
+    done = run("run", *root, "--", "no-such-program", "--json-progress", status=1)
+    assert done.stderr.startswith("error: ")
+
+
 def test_the_last_of_a_download_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
     lines = JsonLines(())
     for done in (1, 2, 10, 10):
@@ -134,6 +143,8 @@ def test_the_last_of_a_download_is_always_told(capsys: pytest.CaptureFixture[str
         (["--json-progress", "instal"], "No such command 'instal'. Did you mean install"),
         (["--frobnicate", "--json-progress", "status"], "No such option '--frobnicate'."),
         (["--json-progress"], "Missing command."),
+        (["status", "--json-progress", "apple"], "Got unexpected extra argument (apple)"),
+        (["uninstall", "--frobnicate", "--json-progress"], "No such option '--frobnicate'."),
     ],
 )
 def test_wrong_usage_is_told_in_json(words: list[str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""-q, -v and --no-pager, which every verb takes behind its name as the program does before it."""
+"""-q, -v and the like, which every verb takes behind its name as the program does before it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def _options() -> tuple[click.Option, ...]:
         _option(("-q", "--quiet"), lambda: set_manner(is_quiet=True)),
         _option(("-v", "--verbose"), lambda: set_manner(is_verbose=True)),
         _option(("--no-pager",), lambda: set_manner(is_unpaged=True)),
+        _option(("--json-progress",), lambda: None),  # seen before click reads the rest
     )
 
 

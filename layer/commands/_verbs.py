@@ -54,6 +54,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"layer.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        _mention_hidden(command, f"layer-{cmd_name}")
         add_manners(command)
         return command
 
@@ -116,6 +117,19 @@ class Stacking(click.HelpFormatter):
             self.write(f"{before}{term}\n{told}\n")
 
 
+def _mention_hidden(command: click.Command, page: str) -> None:
+    """Lets --help say where options are for which a screen has no line."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _mention_hidden(each, page)
+        return
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    is_done = any("--help" in option.opts for option in options)
+    if not is_done and any(option.hidden for option in options):
+        text = f"Show this; man {page} and man layer have more options."
+        click.help_option("-h", "--help", help=text)(command)
+
+
 def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
@@ -172,7 +186,7 @@ def run(words: list[str], speaking: Speaking) -> object:
     if words[:1] and words[0] in _rpm_ostree.DONE_ALREADY and name == _rpm_ostree.NAME:
         say(_rpm_ostree.DONE_ALREADY[words[0]])
         return 0
-    if "--json-progress" in takewhile(lambda word: word.startswith("-"), words):
+    if _wants_json(words):
         _tell_in_json(speaking)  # already: what click cannot parse is told so, too
     stdout = sys.stdout
     _fit_narrow_terminals()
@@ -191,6 +205,14 @@ def _fit_narrow_terminals() -> None:
     if columns < _NARROW:
         cli.context_settings["terminal_width"] = max(columns - 2, _NARROWEST)
         click.Context.formatter_class = Stacking
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Whether --json-progress is said, before the verb or behind it: not to a program of `run`."""
+    before = [*takewhile(lambda word: word.startswith("-"), words)]
+    if words[len(before) : len(before) + 1] != ["run"]:
+        before = [*takewhile(lambda word: word != "--", words)]
+    return "--json-progress" in before
 
 
 def _tell_in_json(speaking: Speaking) -> None:

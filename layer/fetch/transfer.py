@@ -42,6 +42,7 @@ CHECKSUMS = {
     "sha384": librepo.SHA384,
     "sha512": librepo.SHA512,
 }
+_AGENT = "layer"  # many servers turn away who does not say
 _NETWORK_HINT = "check the network and the repository's baseurl, or disable the repository"
 _BROKEN_HINT = "try again later: the repository may be in the middle of an update"
 
@@ -202,7 +203,7 @@ def _handle(repository: Repository, *, is_stranger: bool) -> librepo.Handle:
         librepo.LRO_PROXYAUTHMETHODS: _METHODS[access.proxy_method],
         librepo.LRO_USERPWD: access.login or None,
         librepo.LRO_IPRESOLVE: _FAMILIES.get(access.family, librepo.IPRESOLVE_WHATEVER),
-        librepo.LRO_USERAGENT: access.agent or None,
+        librepo.LRO_USERAGENT: access.agent or _AGENT,
         librepo.LRO_SSLVERIFYPEER: access.tls.is_checked,
         librepo.LRO_SSLVERIFYHOST: 2 if access.tls.is_checked else 0,
         librepo.LRO_SSLVERIFYSTATUS: access.tls.asks_status,
