@@ -1,7 +1,7 @@
 """The examination of a machine: what would keep layer from its work, and what to do about it.
 
-Each part answers for itself, so that one that is broken hides no other. Nothing is written,
-nothing fetched, and no root needed.
+Each part answers for itself, so that one that is broken hides no other. Nothing is written but
+what was fetched, where that is wanted, and no root is needed.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from layer.errors import LayerError
 from layer.findings import Finding, Level
 from layer.host import Host
+from layer.repository import Repository
 from layer.repository_asking import list_repositories
 from layer.repository_facts import RepositoryFacts
-from layer.store.remote import remote_names
+from layer.signing import fetch_checked, keys_of
+from layer.store.remote import ask, remote_names
 from layer.trigger_inputs import find_program
-from layer.words import count, size
+from layer.words import count, instant, size
 
 # What triggers, mounts and signatures need of the machine itself.
 _PROGRAMS = ("bwrap", "gpgv", "mount", "ostree", "prlimit", "unshare")
@@ -29,10 +33,13 @@ _CLEANUP = "`layer cleanup -b -m -r` removes what nothing needs"
 _Part = Callable[[Host], Iterator[Finding]]
 
 
-def examine(host: Host) -> tuple[Finding, ...]:
-    """All that is found, in a fixed order; a part that cannot be examined is a fault of its own."""
+def examine(host: Host, *, is_fetching: bool = False) -> tuple[Finding, ...]:
+    """All that is found, in a fixed order; a part that cannot be examined is a fault of its own.
+
+    `is_fetching`: repositories and the base's remote are asked whether they answer.
+    """
     found: list[Finding] = []
-    for name, part in _PARTS:
+    for name, part in (*_PARTS, *(_ASKING if is_fetching else ())):
         try:
             told = list(part(host))
         except LayerError as error:
@@ -55,11 +62,17 @@ def _filesystems(host: Host) -> Iterator[Finding]:
         if not place.exists() or place.stat().st_dev in seen:
             continue
         seen.add(place.stat().st_dev)
-        yield from _filesystem(place)
+        state = os.statvfs(place)
+        # What has booted has a /sysroot that is read-only for all but who changes it.
+        is_fixed = host.sysroot.is_booted and place.is_relative_to(root / "ostree")
+        if state.f_flag & os.ST_RDONLY and not is_fixed:
+            advice = "see why (dmesg), and mount it anew: mount -o remount,rw"
+            fact = f"the filesystem of {place} is read-only"
+            yield Finding("space", Level.FAULT, fact, advice)
+        yield from _room(place, state)
 
 
-def _filesystem(place: Path) -> Iterator[Finding]:
-    state = os.statvfs(place)
+def _room(place: Path, state: os.statvfs_result) -> Iterator[Finding]:
     free, all_of_it = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     fact = f"the filesystem of {place} has {size(free)} of {size(all_of_it)} free"
     is_low = free < all_of_it * _LOW
@@ -114,20 +127,56 @@ def _repositories(host: Host) -> Iterator[Finding]:
         advice = "put a .repo file into /etc/yum.repos.d; layer repo list --all"
         yield Finding("repositories", Level.WARNING, fact, advice)
     for facts in found:
-        yield from _repository(facts)
+        yield from _repository(facts, host)
 
 
-def _repository(facts: RepositoryFacts) -> Iterator[Finding]:
+def _repository(facts: RepositoryFacts, host: Host) -> Iterator[Finding]:
     of, name = facts.repository, f"repository {facts.repository.id}"
     if facts.problem:
         yield Finding(name, Level.FAULT, facts.problem, "layer refresh-md -f, or disable it")
     elif facts.packages is None:
         yield Finding(name, Level.WARNING, "nothing was fetched of it", "layer refresh-md")
     else:
-        yield Finding(name, Level.FINE, count(facts.packages, "package"))
+        is_old = not facts.is_fresh and facts.fetched is not None
+        age = f", as of {instant(int(facts.fetched or 0))}" if is_old else ""
+        yield Finding(name, Level.FINE, f"{count(facts.packages, 'package')}{age}")
     if of.checks_packages and not of.keys:
         advice = f"name a key as gpgkey= of [{of.id}]; without one nothing of it is taken"
         yield Finding(name, Level.FAULT, "packages must be signed, and it names no key", advice)
+    elif of.checks_packages or of.checks_metadata:
+        yield from _keys(of, host, name)
+
+
+def _keys(repository: Repository, host: Host, name: str) -> Iterator[Finding]:
+    """What is wrong with keys that are files; those of the network may not have been needed yet."""
+    files = tuple(url for url in repository.keys if url.startswith("file:"))
+    for url in files:
+        try:
+            keys_of(replace(repository, keys=(url,)), host.fetching)
+        except LayerError as error:
+            fact = error.message.removeprefix(f"{name}: ")
+            yield Finding(name, Level.FAULT, fact, error.hint or "")
+
+
+def _answers(host: Host) -> Iterator[Finding]:
+    """Whether who is asked for packages and bases answers."""
+    pending = host.pending()
+    source = host.origin(pending).base if pending else None
+    if source is not None and source.remote in remote_names(host.store):
+        yield from _asked(f"remote {source.remote}", lambda: ask(host.store, source.remote))
+    for repository in host.repositories():
+        fetch = partial(fetch_checked, repository, host.refreshing().fetching)
+        yield from _asked(f"repository {repository.id}", fetch)
+
+
+def _asked(name: str, question: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        question()
+    except LayerError as error:
+        fact = error.message.removeprefix(f"{name}: ")
+        yield Finding(name, Level.FAULT, fact, error.hint or error.usual_hint)
+    else:
+        yield Finding(name, Level.FINE, "it answers")
 
 
 def _triggers(host: Host) -> Iterator[Finding]:
@@ -163,3 +212,4 @@ _PARTS: tuple[tuple[str, _Part], ...] = (
     ("triggers", _triggers),
     ("cache", _cache),
 )
+_ASKING: tuple[tuple[str, _Part], ...] = (("answers", _answers),)

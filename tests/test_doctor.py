@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,41 @@ def test_every_fault_is_told_with_what_to_do(machine: Machine) -> None:
     ]
     assert all(f["advice"] for f in found)
     assert doctor(machine, status=1).splitlines()[-1] == "3 faults, 1 warning."
+
+
+def test_a_key_that_is_not_there_is_a_fault(machine: Machine, tmp_path: Path) -> None:
+    repository = write_repo_file(tmp_path, "near", f"file://{machine.world.packages}")
+    text = repository.read_text().replace("gpgcheck=0", "gpgcheck=1\ngpgkey=file:///no/key")
+    repository.write_text(text)
+    machine.layer("refresh-md", "--repo-dir", str(tmp_path))
+    (found,) = findings(machine, "--repo-dir", str(tmp_path), status=1)
+    assert found["part"] == "repository near"
+    assert found["fact"] == "the key file:///no/key cannot be used: No such file or directory"
+    assert found["advice"] == f"correct gpgkey= in {repository}"
+
+
+def test_who_does_not_answer_is_told_where_that_is_asked(machine: Machine, tmp_path: Path) -> None:
+    options = ("--repo-dir", str(machine.world.repo_dir), "--repo-dir", str(tmp_path))
+    assert "fine     remote tiny: it answers" in machine.layer("doctor", "--fetch", *options).stdout
+    write_repo_file(tmp_path, "far", "http://127.0.0.1:1/")
+    config = machine.path / "ostree/repo/config"
+    config.write_text(config.read_text().replace(machine.world.url, "http://127.0.0.1:1/"))
+    assert [f["part"] for f in findings(machine, *options)] == ["repository far"]  # not fetched yet
+    told = json.loads(machine.layer("doctor", "--fetch", "--json", *options, status=1).stdout)
+    faults = {f["part"]: f for f in told["findings"] if f["level"] == "fault"}
+    assert set(faults) == {"remote tiny", "repository far"}
+    assert all("onnect" in f["fact"] and f["advice"] for f in faults.values())
+
+
+def test_a_read_only_filesystem_is_a_fault(machine: Machine) -> None:
+    path = str(machine.path)
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
+        printed = machine.layer("doctor", status=1).stdout
+    finally:
+        subprocess.run(["umount", path], check=True)
+    assert f"fault    space: the filesystem of {path}/ostree/repo is read-only\n" in printed
 
 
 def test_a_missing_program_is_named(machine: Machine, tmp_path: Path) -> None:

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Examine this machine.")
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
+@click.option("--fetch", "is_fetching", is_flag=True, help="Ask who has packages and bases, too.")
 @repository_options
 @sysroot_options
-def command(host: Host, is_json: bool) -> int:
+def command(host: Host, is_json: bool, is_fetching: bool) -> int:
     """Examine this machine, and say what to do.
 
-    Nothing is changed or fetched. The exit status is 1 where there is a fault.
+    Nothing is changed and, without --fetch, nothing fetched. The exit status is 1
+    where there is a fault.
     """
     from layer.examining import examine
     from layer.findings import as_json, described, has_faults
 
-    found = examine(host)
+    found = examine(host, is_fetching=is_fetching)
     if is_json:
         answer_json(as_json(found))
     else:

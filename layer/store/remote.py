@@ -77,6 +77,15 @@ def remote_url(store: OstreeStore, name: str) -> str:
     return str(url)
 
 
+def ask(store: OstreeStore, name: str) -> None:
+    """Asks a remote for the list of its refs, to see that it answers; RepositoryError if not."""
+    try:
+        store.repo.remote_fetch_summary(name, None)
+    except GLib.Error as error:
+        hint = "check the network, and its URL: `layer remote list`"
+        raise RepositoryError(f"remote {name}: {error.message}", hint) from error
+
+
 def read_signatures(store: OstreeStore, remote: str, checksum: str) -> tuple[Signature, ...] | None:
     """The GPG signatures of a commit by the remote's keys; None where the remote asks for none."""
     if remote not in remote_names(store):
