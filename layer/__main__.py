@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import signal
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_PIPE = 128 + signal.SIGPIPE  # as of a program that the signal ended
+# New containers between two looks for those that refer to each other. Python's own 700 are for
+# programs that run on: loading the modules alone makes 70 looks, a thirtieth of a plan's time.
+_LITTER = 50_000
 _AGAIN = "run the command again; what was fetched is kept"
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -41,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def command() -> None:
     """As `main`, and ends without taking the interpreter apart, which is a tenth of a plan."""
+    gc.set_threshold(_LITTER)
     try:
         main()
     except SystemExit as leaving:

@@ -106,6 +106,22 @@ def test_arguments_are_taken_and_refused_as_the_fields_have_it() -> None:
     ]
 
 
+def test_the_hundredth_is_made_as_the_first_is() -> None:
+    @frozen.dataclass(frozen=True, slots=True)
+    class Often:
+        """One whose `__init__` is worth compiling in the end."""
+
+        name: str
+        size: int = 3
+        parts: list[str] = field(default_factory=list)
+
+    first, begin = Often("a", size=4), Often.__init__
+    many = [Often("a", size=4) for _ in range(100)]
+    assert Often.__init__ is not begin
+    assert [first, *many] == [Often("a", 4, [])] * 101
+    assert len({id(each.parts) for each in (first, *many)}) == 101
+
+
 def test_threads_may_make_the_first_one_at_once() -> None:
     @frozen.dataclass(frozen=True, slots=True)
     class Fresh:
