@@ -20,11 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import librepo
 import pytest
 
 from layer.errors import RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
+from layer.fetch.repomd import parse_repomd
 from layer.model import Nevra, Package, Repository
 from layer.report import SILENT, Reporter
 from testdata.distro.tiny import FileSpec, tiny_repository, tiny_rpm
@@ -286,6 +288,85 @@ def test_a_hostile_repomd_is_refused(
     assert snapshot(cache) == {}
 
 
+_ODD_RECORDS = """\
+<data type="primary"><location href="repodata/older.xml"/></data>
+<data type="primary"><!-- the one that counts -->
+  <checksum type="sha256">{digest}</checksum><open-checksum type="sha256">0</open-checksum>
+  <location xml:base="http://r.example/" href="repodata/odd.xml.gz"/>
+  <size>
+    12 </size><open-size>99</open-size></data>
+<data type="other"><location href="other.xml"/><size>none</size></data>
+<data type="group"><checksum type="sha512">{digest}</checksum><location href="c.xml"/></data>
+"""
+
+
+@pytest.mark.parametrize("records", ["", _ODD_RECORDS], ids=["as made", "odd ones"])
+def test_a_repomd_is_read_as_librepo_reads_it(server: Server, tmp_path: Path, records: str) -> None:
+    repomd = server.directory / "repodata/repomd.xml"
+    text = repomd.read_text()
+    odd = records.format(digest="0123456789abcdef" * 4)
+    repomd.write_text(text.replace("</repomd>", f"{odd}</repomd>"))
+    handle, result = librepo.Handle(), librepo.Result()
+    handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
+    handle.setopt(librepo.LRO_URLS, [str(server.directory)])
+    handle.setopt(librepo.LRO_LOCAL, True)
+    handle.setopt(librepo.LRO_YUMDLIST, librepo.LR_YUM_REPOMDONLY)
+    handle.perform(result)
+    listed = result.getinfo(librepo.LRR_YUM_REPOMD)
+    found = parse_repomd(server.repository(), repomd.read_bytes())
+    assert [record.kind for record in found][:2] == ["primary", "filelists"]
+    for record in found:
+        theirs = listed[record.kind]
+        assert (record.href, record.checksum_type, record.checksum, record.size) == (
+            theirs["location_href"],
+            theirs["checksum_type"],
+            theirs["checksum"],
+            theirs["size"],
+        )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<repomd><data type='primary'>",
+        b"<!DOCTYPE r [<!ENTITY a 'aaaa'>]><repomd>&a;</repomd>",
+        b"<repomd>\xff</repomd>",
+    ],
+)
+def test_what_is_no_repomd_is_none(content: bytes) -> None:
+    repository = Repository("r", "", ("http://r.example/",))
+    error = failure(lambda: parse_repomd(repository, content))
+    assert error.message.endswith("repodata/repomd.xml is no repository metadata")
+
+
+@pytest.mark.parametrize("size", ["-1", "many", "9" * 400, str((4 << 30) + 1)])
+def test_a_size_that_no_file_has_is_refused(server: Server, size: str) -> None:
+    text = (server.directory / "repodata/repomd.xml").read_text()
+    changed = re.sub(r"<size>\d+<", f"<size>{size}<", text).encode()
+    error = failure(lambda: parse_repomd(server.repository(), changed))
+    assert "says no size of" in error.message
+
+
+def test_a_folder_is_read_again_only_where_its_repomd_changes(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = Repository("r", "", (f"{server.directory.as_uri()}/",))
+    first = fetch_metadata(local, cache, SILENT)
+    repomd = first.primary.parent / "repomd.xml"
+    os.utime(repomd, (0, 0))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "librepo", None)
+        assert fetch_metadata(local, cache, SILENT, refresh=True) == first
+        assert repomd.stat().st_mtime > 0  # it was asked for just now
+        _flipped(first.primary)
+        with pytest.raises(ImportError):
+            fetch_metadata(local, cache, SILENT)
+    assert fetch_metadata(local, cache, SILENT) == first
+    tiny_repository(server.directory, tiny_rpm("more"))
+    assert fetch_metadata(local, cache, SILENT).primary != first.primary
+
+
 def test_the_cache_alone_serves_when_told_so(server: Server, cache: Path) -> None:
     error = failure(lambda: fetch_metadata(server.repository(), cache, SILENT, cache_only=True))
     assert error.message == f"repository r has no metadata in {cache / 'r'}"
@@ -377,6 +458,7 @@ def test_progress_tells_the_bytes_of_each_package(server: Server, cache: Path) -
 _FETCH_PACKAGE = """
 import sys
 from pathlib import Path
+from layer.fetch.repomd import parse_repomd
 from layer.fetch.packages import fetch_packages
 from layer.model import Nevra, Package, Repository
 from layer.report import SILENT

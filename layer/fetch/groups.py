@@ -10,7 +10,6 @@ from layer.fetch.markup import CODECS
 from layer.fetch.transfer import broken
 from layer.groups import Catalogue, merged, parse_groups
 from layer.model import RepositoryMetadata
-from layer.rpmfile.stream import decompressed
 
 _LARGEST = 16 << 20  # bytes, unpacked; Fedora's has 2 MB
 
@@ -23,6 +22,8 @@ def read_groups(metadata: Iterable[RepositoryMetadata]) -> Catalogue:
 
 
 def _read(metadata: RepositoryMetadata) -> Catalogue:
+    from layer.rpmfile.stream import decompressed  # loads rpm, which a list of groups alone needs
+
     path = metadata.groups
     assert path is not None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 
 from layer.errors import InvalidInput
-from layer.rpmfile.stream import decompressed
 from layer.solver.conditions import check_condition
 
 _CHUNK = 1 << 18  # bytes
@@ -36,6 +35,8 @@ _CONDITION = re.compile(rb"""=\s*(?:"([(&][^"<]*)"|'([(&][^'<]*)')""")
 
 def check_markup(path: Path) -> None:
     """InvalidInput where an XML file, packed as its name says, is none that a repository needs."""
+    from layer.rpmfile.stream import decompressed  # loads rpm, which only new metadata need
+
     limit = max(_UNSUSPICIOUS, min(_LARGEST, _BEST_RATIO * path.stat().st_size))
     total, look = 0, _Look()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-
-import librepo
+from urllib.parse import unquote, urlsplit
 
 from layer import spans
-from layer.config import is_safe_href
 from layer.errors import InvalidInput, RepositoryError, Unreachable
 from layer.fetch.markup import check_markup
 from layer.fetch.mirrors import LISTS, Located, locate
+from layer.fetch.repomd import GROUPS, KINDS, LARGEST, REPOMD, Record, parse_repomd
 from layer.fetch.transfer import (
-    CHECKSUMS,
     Download,
     broken,
     perform,
@@ -28,22 +23,14 @@ from layer.fetch.transfer import (
     refuse_unsupported,
     scratch_in,
 )
-from layer.frozen import dataclass
 from layer.model import Repository, RepositoryMetadata, SigningKey
 from layer.openpgp import verify_detached
 from layer.report import Reporter
 from layer.repository import NEVER
 
-_REPOMD = "repodata/repomd.xml"
 _LARGEST_REPOMD = 4 << 20  # bytes
-_LARGEST = 4 << 30  # bytes, of any other file
 _MOST_TRIED = 4  # mirrors with something else in place of metadata, one after the other
 _SOURCE = "source"  # beside repomd.xml: the URLs that it was asked from, as a checksum
-_KINDS = ("primary", "filelists")
-# The same list, packed in different ways: the first of them that a repository has is taken.
-_GROUPS = ("group_zst", "group_xz", "group_gz", "group")
-# Compressions that this libsolv reads; it goes by the file's name.
-_NAME = re.compile(r".*(\.xml(?:\.(?:gz|xz|zst|bz2))?)")
 
 
 @spans.phase("download")
@@ -65,6 +52,12 @@ def fetch_metadata(
     """
     refuse_unsupported(repository)
     directory = cache / repository.id
+    if not cache_only and _is_unchanged(repository, directory):
+        with suppress(RepositoryError):  # what is damaged is fetched again
+            found = _read_cache(repository, directory, keys)
+            with suppress(OSError):  # it may be another user's
+                (directory / "repomd.xml").touch()
+            return found
     if not (cache_only or refresh) and is_fresh(repository, directory):
         with suppress(RepositoryError):  # what is damaged is fetched again
             located = locate(repository, directory, reporter, cache_only=True)
@@ -101,16 +94,20 @@ def is_fresh(repository: Repository, directory: Path) -> bool:
     return until is not None and is_past and (until == NEVER or time.time() < until)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A file that repomd.xml lists, and its name in the cache."""
-
-    kind: str
-    href: str
-    checksum_type: str
-    checksum: str
-    size: int
-    cache_name: str
+def _is_unchanged(repository: Repository, directory: Path) -> bool:
+    """Whether the repository is a folder here, with the very repomd.xml that is in the cache."""
+    url = urlsplit(repository.base_urls[0] if repository.base_urls else "")
+    now, kept = Path(unquote(url.path)) / REPOMD, directory / "repomd.xml"
+    try:
+        return (
+            url.scheme == "file"
+            and now.is_file()
+            and now.stat().st_size == kept.stat().st_size
+            and now.read_bytes() == kept.read_bytes()
+            and _is_source(repository, directory)
+        )
+    except OSError:
+        return False
 
 
 def _read_cache(
@@ -124,8 +121,7 @@ def _read_cache(
         )
     if repository.checks_metadata:
         _verify(repository, repomd, directory / "repomd.xml.asc", keys)
-    with tempfile.TemporaryDirectory(prefix="layer-") as scratch:
-        records = _read_repomd(repository, repomd, Path(scratch))
+    records = parse_repomd(repository, repomd.read_bytes())
     for record in records:
         if not _matches(directory / record.cache_name, record):
             raise RepositoryError(
@@ -190,9 +186,9 @@ def _fetch_repomd(located: Located, scratch: Path, reporter: Reporter) -> tuple[
     """repomd.xml, and its signature where it is to have one."""
     repository = located.repository
     new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
-    begin = [(_REPOMD, new_repomd)]
+    begin = [(REPOMD, new_repomd)]
     if repository.checks_metadata:
-        begin.append((f"{_REPOMD}.asc", signature))
+        begin.append((f"{REPOMD}.asc", signature))
     first = [
         Download(repository, href, f"{repository.id}: {Path(href).name}", to, end=_LARGEST_REPOMD)
         for href, to in begin
@@ -210,8 +206,8 @@ def _fill_cache(
     """Fetches what the new repomd.xml lists, and puts all in the place of what was there."""
     repository = located.repository
     new_repomd, signature = scratch / "new-repomd.xml", scratch / "new-repomd.xml.asc"
-    _check(repository, _REPOMD, new_repomd)
-    records = _read_repomd(repository, new_repomd, scratch)
+    _check(repository, REPOMD, new_repomd)
+    records = parse_repomd(repository, new_repomd.read_bytes())
     missing = [record for record in records if not _matches(directory / record.cache_name, record)]
     downloads = [
         Download(
@@ -222,14 +218,14 @@ def _fill_cache(
             checksum_type=record.checksum_type,
             checksum=record.checksum,
             size=record.size,
-            end=(record.size or _LARGEST) + 1,  # and no more, whatever the server sends
+            end=(record.size or LARGEST) + 1,  # and no more, whatever the server sends
         )
         for record in missing
     ]
     perform(downloads, reporter)
     raise_failures(downloads)
     for record in missing:
-        if record.kind in _KINDS:  # a list of groups may have a doctype; its reader is careful
+        if record.kind in KINDS:  # a list of groups may have a doctype; its reader is careful
             _check(repository, record.href, scratch / record.cache_name)
     for record in missing:
         (scratch / record.cache_name).replace(directory / record.cache_name)
@@ -242,7 +238,7 @@ def _fill_cache(
     return _metadata(repository, directory, records)
 
 
-def _sweep(directory: Path, records: Iterable[_Record]) -> None:
+def _sweep(directory: Path, records: Iterable[Record]) -> None:
     """Removes the files of former metadata."""
     kept = {"repomd.xml", "repomd.xml.asc", _SOURCE, *LISTS}
     kept |= {record.cache_name for record in records}
@@ -260,7 +256,7 @@ def _verify(
         # Unlike what is broken otherwise, this is never passed over.
         raise RepositoryError(
             f"repository {repository.id} ({repository.shown_urls}): "
-            f"the signature of {_REPOMD} is not good: {error.message}",
+            f"the signature of {REPOMD} is not good: {error.message}",
             "gpgkey= in the repository's file names the keys that may have signed it",
         ) from error
 
@@ -272,53 +268,7 @@ def _check(repository: Repository, href: str, path: Path) -> None:
         raise broken(repository, f"{href} {error.message}") from error
 
 
-def _read_repomd(repository: Repository, repomd: Path, scratch: Path) -> tuple[_Record, ...]:
-    """Read the records that are of use; librepo wants the file in a repository's layout."""
-    local = scratch / _REPOMD
-    local.parent.mkdir(exist_ok=True)
-    shutil.copyfile(repomd, local)
-    handle = librepo.Handle()
-    handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
-    handle.setopt(librepo.LRO_URLS, [str(scratch)])
-    handle.setopt(librepo.LRO_LOCAL, True)
-    handle.setopt(librepo.LRO_YUMDLIST, librepo.LR_YUM_REPOMDONLY)
-    result = librepo.Result()
-    try:
-        handle.perform(result)
-    except librepo.LibrepoException as error:
-        raise broken(repository, f"{_REPOMD} is no repository metadata") from error
-    listed = result.getinfo(librepo.LRR_YUM_REPOMD)
-    if "primary" not in listed:
-        raise broken(repository, f"{_REPOMD} lists no packages")
-    kinds = [kind for kind in _KINDS if kind in listed]
-    kinds += [kind for kind in _GROUPS if kind in listed][:1]
-    return tuple(_record(repository, kind, listed[kind]) for kind in kinds)
-
-
-def _record(repository: Repository, kind: str, listed: Mapping[str, object]) -> _Record:
-    href = str(listed["location_href"])
-    checksum_type, checksum = str(listed["checksum_type"]), str(listed["checksum"])
-    name = _NAME.fullmatch(href)
-    size = listed["size"]
-    if not is_safe_href(href):
-        raise broken(repository, f"{_REPOMD} names a file outside of the repository: {href!r}")
-    if checksum_type not in CHECKSUMS or not re.fullmatch(r"[0-9a-f]+", checksum):
-        raise broken(repository, f"{_REPOMD} has no strong checksum for {href}: {checksum_type}")
-    if not isinstance(size, int) or not 0 <= size <= _LARGEST:
-        raise broken(repository, f"{_REPOMD} says no size of {href} that it could have: {size}")
-    if name is None:
-        raise broken(repository, f"{href} is compressed in a way that layer cannot read")
-    return _Record(
-        kind,
-        href,
-        checksum_type,
-        checksum,
-        size,
-        f"{checksum}-{kind}{name[1]}",
-    )
-
-
-def _matches(path: Path, record: _Record) -> bool:
+def _matches(path: Path, record: Record) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, record.checksum_type).hexdigest() == record.checksum
@@ -327,11 +277,11 @@ def _matches(path: Path, record: _Record) -> bool:
 
 
 def _metadata(
-    repository: Repository, directory: Path, records: Iterable[_Record]
+    repository: Repository, directory: Path, records: Iterable[Record]
 ) -> RepositoryMetadata:
     paths = {record.kind: directory / record.cache_name for record in records}
     checksum = hashlib.sha256((directory / "repomd.xml").read_bytes()).hexdigest()
-    groups = next((paths[kind] for kind in _GROUPS if kind in paths), None)
+    groups = next((paths[kind] for kind in GROUPS if kind in paths), None)
     return RepositoryMetadata(
         repository, checksum, paths["primary"], paths.get("filelists"), groups
     )

@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import librepo
-
 from layer.config import is_base_url
 from layer.errors import InvalidInput, Unreachable
 from layer.fetch.markup import check_markup
@@ -23,7 +21,7 @@ from layer.report import Reporter
 _LARGEST = 4 << 20  # bytes of a list
 _FILES = {"metalink": "metalink.xml", "mirrorlist": "mirrorlist"}
 LISTS = frozenset(_FILES.values())
-_OPTIONS = {"metalink": librepo.LRO_METALINKURL, "mirrorlist": librepo.LRO_MIRRORLISTURL}
+_OPTIONS = {"metalink": "LRO_METALINKURL", "mirrorlist": "LRO_MIRRORLISTURL"}  # librepo's
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +77,11 @@ def _read(repository: Repository, kind: str, path: Path) -> Located:
             check_markup(path)
         except InvalidInput as error:
             raise broken(named, f"its metalink {error.message}") from error
+    import librepo  # it takes long to load, and most repositories have no list
+
     handle = librepo.Handle()
     handle.setopt(librepo.LRO_REPOTYPE, librepo.YUMREPO)
-    handle.setopt(_OPTIONS[kind], path.as_uri())
+    handle.setopt(getattr(librepo, _OPTIONS[kind]), path.as_uri())
     handle.setopt(librepo.LRO_FETCHMIRRORS, True)
     try:
         with _silenced(), tempfile.TemporaryDirectory(prefix="layer-") as scratch:

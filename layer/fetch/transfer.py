@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import librepo
 
 from layer.config import is_base_url
 from layer.errors import RepositoryError, Unreachable
@@ -23,25 +22,24 @@ from layer.report import Reporter
 from layer.scratch import scratch_directory
 from layer.words import without_passwords
 
+if TYPE_CHECKING:
+    import librepo
+
 SCRATCH = ".fetch-"  # what names of temporary directories begin with
-_FAMILIES = {"4": librepo.IPRESOLVE_V4, "6": librepo.IPRESOLVE_V6}
+# By librepo's names for them: it takes long to load, and is needed for transfers alone.
+_FAMILIES = {"4": "IPRESOLVE_V4", "6": "IPRESOLVE_V6"}
 _METHODS = {
-    "any": librepo.AUTH_ANY,
-    "none": librepo.AUTH_NONE,
-    "basic": librepo.AUTH_BASIC,
-    "digest": librepo.AUTH_DIGEST,
-    "negotiate": librepo.AUTH_NEGOTIATE,
-    "ntlm": librepo.AUTH_NTLM,
-    "digest_ie": librepo.AUTH_DIGEST_IE,
-    "ntlm_wb": librepo.AUTH_NTLM_WB,
+    "any": "AUTH_ANY",
+    "none": "AUTH_NONE",
+    "basic": "AUTH_BASIC",
+    "digest": "AUTH_DIGEST",
+    "negotiate": "AUTH_NEGOTIATE",
+    "ntlm": "AUTH_NTLM",
+    "digest_ie": "AUTH_DIGEST_IE",
+    "ntlm_wb": "AUTH_NTLM_WB",
 }
 # md5 and sha1 are not accepted: who can forge them can replace the packages.
-CHECKSUMS = {
-    "sha224": librepo.SHA224,
-    "sha256": librepo.SHA256,
-    "sha384": librepo.SHA384,
-    "sha512": librepo.SHA512,
-}
+CHECKSUMS = {"sha224": "SHA224", "sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA512"}
 _AGENT = "layer"  # many servers turn away who does not say
 _NETWORK_HINT = "check the network and the repository's baseurl, or disable the repository"
 _BROKEN_HINT = "try again later: the repository may be in the middle of an update"
@@ -105,6 +103,8 @@ def _bytes_of(download: Download) -> int:
 
 
 def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
+    import librepo
+
     handles: dict[tuple[str, bool], librepo.Handle] = {}
     targets = []
     for download in downloads:
@@ -159,6 +159,8 @@ def _is_of_stranger(download: Download) -> bool:
 def _target(
     download: Download, handle: librepo.Handle, reporter: Reporter
 ) -> librepo.PackageTarget:
+    import librepo
+
     def progress(_: object, total: float, done: float) -> int:
         if done:
             reporter.progress(download.name, int(done), int(total) or download.size)
@@ -173,7 +175,7 @@ def _target(
     return librepo.PackageTarget(
         download.path,
         dest=str(download.destination),
-        checksum_type=CHECKSUMS.get(download.checksum_type, librepo.CHECKSUM_UNKNOWN),
+        checksum_type=getattr(librepo, CHECKSUMS.get(download.checksum_type, "CHECKSUM_UNKNOWN")),
         checksum=download.checksum or None,
         expectedsize=download.size,
         resume=download.is_resumable,
@@ -187,6 +189,8 @@ def _target(
 
 
 def _handle(repository: Repository, *, is_stranger: bool) -> librepo.Handle:
+    import librepo
+
     access = repository.access.for_strangers() if is_stranger else repository.access
     options = {
         librepo.LRO_REPOTYPE: librepo.YUMREPO,
@@ -200,9 +204,9 @@ def _handle(repository: Repository, *, is_stranger: bool) -> librepo.Handle:
         librepo.LRO_MAXDOWNLOADSPERMIRROR: access.parallel,
         librepo.LRO_PROXY: access.proxy,
         librepo.LRO_PROXYUSERPWD: access.proxy_login or None,
-        librepo.LRO_PROXYAUTHMETHODS: _METHODS[access.proxy_method],
+        librepo.LRO_PROXYAUTHMETHODS: getattr(librepo, _METHODS[access.proxy_method]),
         librepo.LRO_USERPWD: access.login or None,
-        librepo.LRO_IPRESOLVE: _FAMILIES.get(access.family, librepo.IPRESOLVE_WHATEVER),
+        librepo.LRO_IPRESOLVE: getattr(librepo, _FAMILIES.get(access.family, "IPRESOLVE_WHATEVER")),
         librepo.LRO_USERAGENT: access.agent or _AGENT,
         librepo.LRO_SSLVERIFYPEER: access.tls.is_checked,
         librepo.LRO_SSLVERIFYHOST: 2 if access.tls.is_checked else 0,
