@@ -22,7 +22,7 @@ EXIT_USAGE = 2
 EXIT_PIPE = 128 + signal.SIGPIPE  # as of a program that the signal ended
 # New containers between two looks for those that refer to each other. Python's own 700 are for
 # programs that run on: loading the modules alone makes 70 looks, a thirtieth of a plan's time.
-_LITTER = 50_000
+_LITTER = 100_000
 _AGAIN = "run the command again; what was fetched is kept"
 # What a disk does at any moment, in any place; all other failures of calls are ours.
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
