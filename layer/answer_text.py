@@ -148,6 +148,7 @@ def _description(standing: Standing) -> list[str]:
         ("Built", instant(facts.build_time) if facts.build_time else ""),
         ("Built on", facts.build_host),
         ("SHA-256", facts.checksum),
+        ("Signed with", "no key" if standing.signer == "" else standing.signer or ""),
         ("Location", facts.location),
         *_several("Description", facts.description.splitlines()),
         *(row for kind, texts in facts.relations for row in _several(kind, texts)),

@@ -21,6 +21,7 @@ from layer.groups import Catalogue, Environment, Group
 from layer.host import Host
 from layer.model import PackageHeader, Request, RequestKind
 from layer.origin import Origin, with_requests
+from layer.rpmfile.signatures import open_keyring
 from layer.solver import asking
 from layer.sources import Sources, open_sources
 from layer.status import fulfils, is_asked
@@ -129,7 +130,17 @@ def _standing(opened: _Opened, facts: Facts, *, is_tried: bool) -> Standing:
     blocked = next((skipped[r.text] for r in requests if r.text in skipped), "")
     if not blocked and is_tried and facts.sighting.place is Place.AVAILABLE:
         blocked = _why_not(opened, Request(RequestKind.PACKAGE, str(nevra)))
-    return Standing(facts, tuple(request.label for request in requests), blocked)
+    return Standing(
+        facts, tuple(request.label for request in requests), blocked, _signer(opened, facts)
+    )
+
+
+def _signer(opened: _Opened, facts: Facts) -> str | None:
+    path = opened.sources.locked_headers.get(facts.checksum)
+    if facts.sighting.place is not Place.LAYERED or path is None:
+        return None
+    with open_keyring(()) as ring:
+        return ring.signer(path)
 
 
 def _why_not(opened: _Opened, request: Request) -> str:

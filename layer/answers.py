@@ -77,11 +77,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a package is to a machine: the requests that name it, and why it cannot come."""
+    """What a package is to a machine: the requests that name it, and why it cannot come.
+
+    `signer` is the id of the key that has signed what is layered, "" where none has; else None.
+    """
 
     facts: Facts
     requests: tuple[str, ...] = ()
     blocked: str = ""
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,7 @@ def _facts(standing: Standing) -> dict[str, Any]:
         **_sighting(facts.sighting),
         "requests": list(standing.requests),
         "blocked": standing.blocked or None,
+        **({} if standing.signer is None else {"signed-with": standing.signer or None}),
         "description": facts.description or None,
         "license": facts.license or None,
         "url": facts.url or None,

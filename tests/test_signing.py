@@ -160,6 +160,20 @@ def test_what_was_imported_unchecked_is_checked_when_it_is_wanted_again(
     assert "it is not signed" in fails(machine, "install", "-y", *signed.options, "plain")[0]
 
 
+def test_what_is_layered_remembers_who_signed_it(machine: Machine, signed: Signed) -> None:
+    install(machine, signed, "good")
+    signed.configure(gpgcheck="0")
+    install(machine, signed, "plain")
+    for name, key in (("good", signed.ours[-16:]), ("plain", "no key")):
+        shown = do(machine, "info", *signed.options, name).stdout
+        assert f"Signed with  : {key}\n" in shown
+        (found,) = json.loads(do(machine, "info", *signed.options, "--json", name).stdout)[
+            "packages"
+        ]
+        assert found["signed-with"] == (None if key == "no key" else key)
+    assert "Signed with" not in do(machine, "info", *signed.options, "bad").stdout
+
+
 def test_what_is_layered_stays_without_its_key(machine: Machine, signed: Signed) -> None:
     install(machine, signed, "good")
     signed.configure(gpgkey=f"file://{signed.folder}/other.asc")

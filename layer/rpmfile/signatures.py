@@ -35,9 +35,20 @@ class Keyring:
         try:
             header = self._read(path, 0)
         except rpm.error as error:
-            raise PackageRefused(f"{error}{self._signer(path)}") from error
+            key = self.signer(path)
+            who = f": it is signed with the key {key}" if key else ""
+            raise PackageRefused(f"{error}{who}") from error
         if not any(header[tag] for tag in _TAGS):
             raise PackageRefused("it is not signed")
+
+    def signer(self, path: Path) -> str:
+        """The id of the key that has signed it, "" where none is found; nothing is checked."""
+        try:
+            header = self._read(path, _NO_SIGNATURES)
+        except rpm.error:
+            return ""
+        found = (_KEY_ID.search(header.format(f"%{{{tag}:pgpsig}}")) for tag in _TAGS)
+        return next((match[1].upper() for match in found if match), "")
 
     def _read(self, path: Path, flags: int) -> Any:
         descriptor = os.open(path, os.O_RDONLY)
@@ -46,18 +57,6 @@ class Keyring:
             return self._transaction.hdrFromFdno(descriptor)
         finally:
             os.close(descriptor)
-
-    def _signer(self, path: Path) -> str:
-        """Which key has signed it, as far as that can be read."""
-        try:
-            header = self._read(path, _NO_SIGNATURES)
-        except rpm.error:
-            return ""
-        for tag in _TAGS:
-            found = _KEY_ID.search(header.format(f"%{{{tag}:pgpsig}}"))
-            if found:
-                return f": it is signed with the key {found[1].upper()}"
-        return ""
 
 
 @contextmanager
