@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from layer.frozen import dataclass
 
+ALL_RIGHTS = "this needs root with all its rights; in a container that is CAP_SYS_ADMIN, too"
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:

@@ -215,6 +215,7 @@ def put_back(
     Returns the path where it stays as it is.
     """
     place, copy = deployment / item.path, backups / item.backup
+    _aside(place).unlink(missing_ok=True)
     if not copy.exists() or not place.is_file():
         return None
     if digest(place) in (item.says, digest(copy)) or not item.says:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from layer import live_etc, live_tmpfiles
 from layer.errors import LayerError, NotFound
-from layer.live.record import EDITED, Addition, LiveState, Placed, Replacement
+from layer.live.record import EDITED, Addition, Journal, LiveState, Placed, Replacement, Stage
 from layer.live_etc import CACHE, EtcPlan
 from layer.sandbox.process import find_program, run
 
@@ -22,9 +23,13 @@ def put(
     plan: EtcPlan,
     checkout: Path,
     tmpfiles: Sequence[str],
+    before: LiveState | None = None,
     root: Path = _ROOT,
 ) -> LiveState:
-    """Puts into /etc, /var and /run what a state is to have; returns it with what came of that."""
+    """Puts into /etc, /var and /run what a state is to have; returns it with what came of that.
+
+    `before` was live until now.
+    """
     live_etc.bring(root, checkout, state.additions)
     replacements = []
     for item in state.replacements:
@@ -40,8 +45,17 @@ def put(
         state,
         additions=tuple(one for one in state.additions if _is_put(root, one)),
         replacements=done,
-        made=live_tmpfiles.settle(root, state.made),
+        made=live_tmpfiles.settle(root, state.made, before.made if before else ()),
     )
+
+
+def begun(journal: Journal, root: Path = _ROOT) -> LiveState:
+    """What was going to be seen, with all that was put somewhere for it, noted already or not."""
+    assert journal.wanted is not None
+    if journal.stage is not Stage.PREPARING:
+        return journal.wanted
+    before = journal.before.made if journal.before else ()
+    return replace(journal.wanted, made=live_tmpfiles.settle(root, journal.wanted.made, before))
 
 
 def take_back(
@@ -131,16 +145,19 @@ def _is_put(root: Path, one: Addition) -> bool:
 
 
 def _in_new_usr(checkout: Path, command: Sequence[str]) -> None:
-    """Runs a command that sees the new /usr before anybody else does."""
+    """Runs a command that sees the new /usr before anybody else does, and ends with us."""
     name = command[0]
     folders = ("usr/bin", "usr/sbin")
     if not any((checkout / folder / name).exists() for folder in folders):
         raise NotFound(f"the new /usr has no {name}", "what it does is done by a reboot")
-    script = f'{find_program("mount") or "mount"} --bind "$1" /usr; shift; exec "$@"'
+    mount = find_program("mount") or "mount"
+    # We may have ended before the kernel was told to kill it then.
+    script = f'[ "$PPID" = "$1" ]; {mount} --bind "$2" /usr; shift 2; exec "$@"'
     done = run(
         [
+            *("setpriv", "--pdeathsig", "KILL", "--"),
             *("unshare", "--mount", "--propagation", "private", "--", "sh", "-euc", script, "sh"),
-            *(str(checkout / "usr"), *command),
+            *(str(os.getpid()), str(checkout / "usr"), *command),
         ],
         timeout=_TIMEOUT,
     )

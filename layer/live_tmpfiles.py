@@ -41,16 +41,17 @@ def foresee(
     return tuple(sorted(found.values()))
 
 
-def settle(root: Path, foreseen: Sequence[Addition]) -> tuple[Addition, ...]:
-    """The same with what was really made, and all that is in it."""
-    made = [one.path for one in foreseen if one.placed is not Placed.ATTRIBUTES]
-    altered = [one for one in foreseen if one.placed is Placed.ATTRIBUTES]
-    return tuple(sorted([*altered, *live_etc.snapshot(root, made)]))
+def settle(
+    root: Path, foreseen: Sequence[Addition], before: Sequence[Addition] = ()
+) -> tuple[Addition, ...]:
+    """The same with what was really made, and all that is in it, while nobody can have used it.
 
-
-def undo_unsettled(root: Path, foreseen: Sequence[Addition]) -> None:
-    """Takes away all that was made where nobody has seen it yet."""
-    live_etc.take_away(root, settle(root, foreseen))
+    What was made `before` stays as it is noted: services have put things into it since.
+    """
+    known = {one.path for one in before}
+    kept = [one for one in foreseen if one.placed is Placed.ATTRIBUTES or one.path in known]
+    made = [one.path for one in foreseen if one not in kept]
+    return tuple(sorted([*kept, *live_etc.snapshot(root, made)]))
 
 
 def _as_made(root: Path, path: str) -> Addition:

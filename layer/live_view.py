@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -121,10 +120,10 @@ def uncover(name: str = "") -> float:
         return time.perf_counter() - begun
 
 
-def remove_checkouts(sysroot: Path, kept: Collection[str] = ()) -> None:
-    """Removes checkouts that nothing shows."""
-    for name in checkouts(sysroot):
-        if name not in kept:
+def remove_checkouts(sysroot: Path, *names: str) -> None:
+    """Removes checkouts of these names, which nothing shows, or all; those that are gone count."""
+    for name in names or checkouts(sysroot):
+        with suppress(FileNotFoundError):
             shutil.rmtree(sysroot / FOLDER / name)
     with suppress(OSError):
         (sysroot / FOLDER).rmdir()

@@ -95,6 +95,7 @@ def apply(host: Host, decision: Decision, *, allow_replacement: bool) -> Applied
             f"this cannot be seen before a reboot:\n{why_not(obstacles)}",
             "; ".join(ways_on(decision.plan)) or None,
         )
+    mounts.require_calls()
     mounts.leave_namespace_of(live_view.MACHINE)
     var, sysroot = host.sysroot.var(host.stateroot), host.sysroot.path
     host.reporter.step("Checking out")
@@ -110,14 +111,14 @@ def apply(host: Host, decision: Decision, *, allow_replacement: bool) -> Applied
         if before is not None:
             live_putting.take_back(before, journal.wanted, backups)
         tmpfiles = live_tmpfiles.files_of(decision.found.diff)
-        done = live_putting.put(journal.wanted, decision.etc, checkout, tmpfiles)
+        done = live_putting.put(journal.wanted, decision.etc, checkout, tmpfiles, before)
         journal = replace(journal, wanted=done, stage=Stage.SWAPPING)
         live_record.write(var, journal)
         host.reporter.step("Changing /usr")
         seconds = live_view.show(sysroot, name)
         _look_again(host, decision, allow_replacement=allow_replacement)
     except BaseException:
-        _undo(host, journal)
+        _undo(host, journal, was_seen=name in live_view.hidden_checkouts())
         raise
     journal = replace(journal, stage=Stage.FINISHING)
     live_record.write(var, journal)
@@ -173,7 +174,7 @@ def recover(host: Host) -> str:
         live_view.uncover(wanted)
         _finish(host, journal)
         return "the interrupted live change is finished"
-    _undo(host, journal)
+    _undo(host, journal, was_seen=journal.stage is not Stage.PREPARING)
     return "the interrupted live change is undone"
 
 
@@ -265,11 +266,13 @@ def _look_again(host: Host, decision: Decision, *, allow_replacement: bool) -> N
         )
 
 
-def _undo(host: Host, journal: Journal) -> None:
-    """Brings back what was seen before, and what lay in /etc then."""
+def _undo(host: Host, journal: Journal, *, was_seen: bool) -> None:
+    """Brings back what was seen before, and what lay in /etc then.
+
+    The new checkout goes at once where nobody can run from it, as it never was what is seen.
+    """
     var, sysroot = host.sysroot.var(host.stateroot), host.sysroot.path
-    before, wanted = journal.before, journal.wanted
-    assert wanted is not None
+    before, wanted = journal.before, live_putting.begun(journal)
     backups = var / live_record.BACKUPS
     if live_view.hidden_checkouts():
         name = before.checkout if before else ""
@@ -278,6 +281,8 @@ def _undo(host: Host, journal: Journal) -> None:
         else:
             live_view.uncover(name)
     _drop(host, before)  # while the record says that something is under way
+    if not was_seen:
+        live_view.remove_checkouts(sysroot, wanted.checkout)
     if before is None:
         live_putting.take_back(wanted, None, backups)
         live_record.forget(var)
@@ -320,7 +325,8 @@ def _settle_after_boot(host: Host, journal: Journal) -> None:
     if booted is None:
         return
     backups = var / live_record.BACKUPS
-    for state in (journal.wanted, journal.before):
+    wanted = live_putting.begun(journal) if journal.wanted else None
+    for state in (wanted, journal.before):
         if state is None:
             continue
         if booted.checksum == journal.booted:

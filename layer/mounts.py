@@ -11,11 +11,11 @@ import ctypes
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EINVAL, ENOSYS, EPERM
 from pathlib import Path
 
-from layer.errors import LayerError
+from layer.errors import ALL_RIGHTS, LayerError
 from layer.frozen import dataclass
 
 # The same on all machines: asm-generic/unistd.h has counted for all since 5.1.
@@ -117,6 +117,14 @@ def read_only_clone(path: Path) -> Iterator[int]:
         os.close(clone)
 
 
+def require_calls() -> None:
+    """LayerError where this kernel lacks the calls of a live change, or does not allow them."""
+    with read_only_clone(Path("/")):
+        pass
+    with suppress(OSError):  # of nothing: whether the call is there, and is ours, is told first
+        _call("move_mount", _MOVE_MOUNT, -1, b"", -1, b"", _MOVE_MOUNT_F_EMPTY_PATH)
+
+
 def put_on_top(clone: int, point: str) -> None:
     """Makes a clone be what is seen at `point`, in one step; what was seen stays below it."""
     _call(
@@ -216,7 +224,7 @@ def _checked(name: str, result: int) -> int:
             "a live change needs Linux 5.12; a reboot brings what is pending",
         )
     if number == EPERM:
-        raise LayerError(f"the kernel does not allow the call {name}", "this needs root")
+        raise LayerError(f"we may not use the kernel's call {name}; nothing is mounted", ALL_RIGHTS)
     raise OSError(number, f"{name}: {os.strerror(number)}")
 
 

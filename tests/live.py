@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +27,7 @@ from tests.world import Machine, write_repo_file
 
 _HERE = Path(__file__).parent.parent
 _HOST = "/run/host"
+ON_TOP = "from layer import mounts\nmounts.has_beneath = lambda: False"  # as an older kernel
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_PIDS, _NEW_MOUNTS = 0x20000000, 0x20000
 
@@ -208,6 +210,30 @@ def living(machine: Machine, folder: Path, index: int = 0) -> Iterator[Living]:
         yield found
     finally:
         found.close()
+
+
+def tree(top: Path) -> dict[str, tuple[object, ...]]:
+    """All below a directory: owner, mode, content; but what `layer` keeps for itself."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(top.rglob("*")):
+        name = str(path.relative_to(top))
+        if name.startswith(("lib/layer", "cache")) or name == "lib":
+            continue
+        info = path.lstat()
+        content: object = None
+        if stat.S_ISREG(info.st_mode):
+            content = path.read_bytes()
+        elif path.is_symlink():
+            content = str(path.readlink())
+        found[name] = (info.st_mode, info.st_uid, info.st_gid, content)
+    return found
+
+
+def live_of(running: Living) -> str | None:
+    """The commit that `status` says is live."""
+    booted = next(d for d in running.status()["deployments"] if d["booted"])
+    found: str | None = booted.get("live-replaced")
+    return found
 
 
 def ask(process: subprocess.Popen[str], line: str = "") -> str:

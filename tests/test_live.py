@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import threading
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.live import Living, ask, living
+from tests.live import ON_TOP, Living, ask, live_of, living, tree
 from tests.live_world import CACHES, CORE, FOX_LIBRARY, base_of_live, core, fox, layers_of_live
 from tests.world import Machine, World, make_world, remove
 
-ON_TOP = "from layer import mounts\nmounts.has_beneath = lambda: False"
 MODES = pytest.mark.parametrize("driver", ["", ON_TOP], ids=["beneath", "on-top"])
 
 
@@ -54,30 +53,6 @@ def newer_fox(world: World, running: Living, *, library: str = "1") -> tuple[str
     world.compose()
     running.layer("upgrade", "-y", repositories=True)
     return now, f"omni {version}"
-
-
-def tree(top: Path) -> dict[str, tuple[object, ...]]:
-    """All below a directory: owner, mode, content; but what `layer` keeps for itself."""
-    found: dict[str, tuple[object, ...]] = {}
-    for path in sorted(top.rglob("*")):
-        name = str(path.relative_to(top))
-        if name.startswith(("lib/layer", "cache")) or name == "lib":
-            continue
-        info = path.lstat()
-        content: object = None
-        if stat.S_ISREG(info.st_mode):
-            content = path.read_bytes()
-        elif path.is_symlink():
-            content = str(path.readlink())
-        found[name] = (info.st_mode, info.st_uid, info.st_gid, content)
-    return found
-
-
-def live_of(running: Living) -> str | None:
-    """The commit that `status` says is live."""
-    booted = next(d for d in running.status()["deployments"] if d["booted"])
-    found: str | None = booted.get("live-replaced")
-    return found
 
 
 # --- what is added ---
@@ -125,6 +100,18 @@ def test_a_second_change_takes_the_place_of_the_first(running: Living, driver: s
     running.layer("apply-live", "--reset", driver=driver)
     assert running.mounts() == before
     assert (tree(running.etc), tree(running.var)) == (etc, var)
+
+
+def test_what_a_service_has_put_into_its_new_directory_stays(running: Living) -> None:
+    running.install("daemon")
+    running.layer("apply-live")
+    running.sh("echo mine >/var/lib/alpha/mine")
+    running.install("web")
+    running.layer("apply-live")
+    done = running.layer("apply-live", "--reset")
+    assert done.stdout.splitlines()[1:] == ["/var/lib/alpha was edited, and stays."]
+    assert (running.var / "lib/alpha/mine").read_text() == "mine\n"
+    assert not (running.var / "lib/alpha/seed").exists()
 
 
 def test_etc_accounts_and_var_come_along_and_go_again(running: Living) -> None:
@@ -397,14 +384,48 @@ def test_nothing_pending_is_said(running: Living) -> None:
     assert running.layer("livefs", "-n").stdout == "Nothing is pending that is not live.\n"
 
 
-def test_a_kernel_without_the_calls_leaves_all_as_it_was(running: Living) -> None:
-    etc, before = tree(running.etc), running.mounts()
+def whole(running: Living) -> tuple[object, ...]:
+    """All that a live change changes, and what it keeps for itself."""
+    checkouts = sorted((running.machine.path / "ostree").glob("layer-live/*"))
+    records = sorted(running.var.glob("lib/layer/live*"))
+    return tree(running.etc), tree(running.var), running.mounts(), checkouts, records
+
+
+@pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
+def test_a_kernel_that_lacks_or_forbids_a_call_leaves_all_as_it_was(
+    running: Living, error: str
+) -> None:
+    """At once, or in the middle of a change."""
     running.install("daemon")
-    driver = "from layer import mounts\nmounts._OPEN_TREE = 100_000"
-    failed = running.layer("apply-live", driver=driver, status=1).stderr
-    assert "lacks the call open_tree; nothing is mounted\n" in failed
-    assert (tree(running.etc), running.mounts()) == (etc, before)
-    assert not (running.var / "lib/layer/live.json").exists()
+    before = whole(running)
+    for call, when in product(("open_tree", "mount_setattr", "move_mount"), ("1+", "2+")):
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+        inject = ["-e", f"inject={call}:error={error}:when={when}"]
+        done = running.layer("apply-live", under=[*strace, *inject], status=1)
+        told = {
+            "ENOSYS": f"this kernel ({os.uname().release}) lacks the call {call}; nothing is",
+            "EPERM": f"we may not use the kernel's call {call}; nothing is",
+        }[error]
+        errors = done.stderr.partition("error: ")[2].splitlines()
+        assert [line.partition(" mounted")[0] for line in errors[:1]] == [told]
+        assert len(errors) == 2 and errors[1].startswith("hint: ")
+        assert ("Checking out" in done.stderr) == (when != "1+")
+        assert whole(running) == before, (call, when)
+
+
+def test_root_without_the_right_to_mount_is_told_so(running: Living) -> None:
+    running.share_mounts()
+    running.install("daemon")
+    apart = running.start("echo $$; read _", where="apart")
+    number = apart.first.strip()  # type: ignore[attr-defined]
+    before = whole(running)
+    without = ["setpriv", "--bounding-set=-sys_admin"]
+    for words in (["apply-live"], ["apply-live", "--reset"], ["apply-live", "--pin", number]):
+        failed = running.layer(*words, under=without, status=1).stderr.splitlines()
+        assert [line.partition(":")[0] for line in failed] == ["error", "hint"], failed
+        assert failed[1].endswith("; in a container that is CAP_SYS_ADMIN, too")
+    running.layer("apply-live", "-n", under=without)
+    assert whole(running) == before
 
 
 def test_a_sysroot_that_does_not_run_is_refused(machine: Machine) -> None:
@@ -450,17 +471,6 @@ def test_who_is_not_root_sees_the_plan_and_changes_nothing(running: Living) -> N
     assert "/usr/bin/web (nothing of the name is there)" in said
     assert "Note: what other users run is seen by root alone" in said
     assert running.mounts() == before
-
-
-@pytest.mark.parametrize("call", ["_MOUNT_SETATTR", "_MOVE_MOUNT"])
-def test_a_call_that_is_missing_later_undoes_all(running: Living, call: str) -> None:
-    etc, var, before = tree(running.etc), tree(running.var), running.mounts()
-    running.install("daemon")
-    driver = f"from layer import mounts\nmounts.{call} = 100_000"
-    failed = running.layer("apply-live", driver=driver, status=1).stderr
-    assert f"lacks the call {call[1:].lower()}; nothing is mounted\n" in failed
-    assert (tree(running.etc), tree(running.var), running.mounts()) == (etc, var, before)
-    assert not (running.var / "lib/layer/live.json").exists()
 
 
 def test_another_tools_mount_over_usr_is_left_alone(running: Living) -> None:

@@ -3,182 +3,70 @@
 from __future__ import annotations
 
 import json
-import random
-import re
-from collections import Counter
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.live import Living, living
+from tests.live import ON_TOP, Living, living
+from tests.live_kills import LIVES, as_text, make_machine, strike_lives
 from tests.live_world import base_of_live, layers_of_live
-from tests.test_live import MODES, ON_TOP, live_of, tree
+from tests.test_live import MODES
 from tests.world import World, make_world, remove
 
-_KILLED = 256 - 9
-_STEPS = """
-import os, signal
-from layer import live_record, mounts
-left = {number}
-begun = False
-def counted(room, name):
-    call = getattr(room, name)
-    def step(*arguments, **rest):
-        global left
-        if begun:
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-        return call(*arguments, **rest)
-    setattr(room, name, step)
-for name in ("link", "unlink", "mkdir", "replace", "symlink", "rmdir", "fsync"):
-    counted(os, name)
-for name in ("put_on_top", "put_in_place", "detach"):
-    counted(mounts, name)
-write = live_record.write
-def begin(*arguments):
-    global begun
-    begun = True
-    write(*arguments)
-live_record.write = begin
-"""
-_RECOVER = """
-from pathlib import Path
-from layer import living
-from layer.host import open_host
-host = open_host(Path("/"))
-with host.locked():
-    print(living.recover(host))
-"""
 
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Living]:
-    """A machine with a service and its users pending."""
+@contextmanager
+def world_of_live(tmp_path: Path) -> Iterator[World]:
+    """A world of the test's own."""
     folder = tmp_path / "world"
     folder.mkdir()
     with make_world(folder, *base_of_live()) as world:
         world.publish(*layers_of_live())
-        yield from _running(world, tmp_path)
+        yield world
 
 
-def _running(world: World, tmp_path: Path) -> Iterator[Living]:
-    machine = world.machine(tmp_path / "machine")
-    with living(machine, tmp_path / "live") as found:
-        yield found
-    remove([tmp_path / "machine"])
-
-
-@pytest.mark.parametrize(
-    "stride", [25, pytest.param(1, marks=pytest.mark.slow)], ids=["some-steps", "each-step"]
-)
-def test_what_is_killed_is_finished_or_undone_by_the_next_call(
-    running: Living, stride: int
-) -> None:
-    before = state_of(running)
-    running.install("daemon", "served")
-    outcomes: Counter[str] = Counter()
-    for number in range(min(stride, 6) - 1, 1000, stride):
-        done = running.layer("apply-live", driver=_STEPS.format(number=number), status=None)
-        if done.returncode == 0:
-            break
-        assert done.returncode == _KILLED, done.stderr
-        outcomes[settled(running, before, f"apply, step {number}")] += 1
-    applied = number
-    assert outcomes["the interrupted live change is undone"]
-    for number in range(min(stride, 6) - 1, 1000, stride):
-        if live_of(running) is None:
-            running.layer("apply-live")
-        driver = _STEPS.format(number=number)
-        done = running.layer("apply-live", "--reset", driver=driver, status=None)
-        outcomes[settled(running, before, f"reset, step {number}")] += 1
-        if done.returncode == 0:
-            break
-    print(f"\nkilled at {applied} steps of apply and {number} of reset, each {stride}th: ", end="")
-    print(", ".join(f"{what or 'nothing to do'} ({n})" for what, n in outcomes.items()))
-
-
-_CALLS = (
-    *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
-    *("unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "write", "pwrite64", "sendfile"),
-    *("chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "fsync", "fdatasync"),
-    *("mount", "umount2", "open_tree", "move_mount", "mount_setattr", "unshare", "setns", "execve"),
-)
-_CALLED = re.compile(r"(\d+) +(\w+)\(")
-
-
-def points(running: Living, *words: str) -> list[tuple[str, int]]:
-    """The calls of the kernel that a command makes, children included: name, and its count."""
-    trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", "signal=none"]
-    running.layer(*words, under=[*trace, "-e", f"trace={','.join(_CALLS)}"])
-    counts: Counter[tuple[str, str]] = Counter()
-    found = set()
-    for line in (running._folder / "run/trace").read_text(errors="replace").splitlines():
-        call = _CALLED.match(line)
-        if call:
-            counts[call[1], call[2]] += 1
-            found.add((call[2], counts[call[1], call[2]]))
-    return sorted(found)
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Living]:
+    """A machine that runs."""
+    with world_of_live(tmp_path) as world:
+        machine = world.machine(tmp_path / "machine")
+        with living(machine, tmp_path / "live") as found:
+            yield found
+        remove([tmp_path / "machine"])
 
 
 @pytest.mark.parametrize(
-    "most", [3, pytest.param(60, marks=pytest.mark.slow)], ids=["few-calls", "many-calls"]
+    ("most", "jobs", "names"),
+    [
+        (1, 1, ("apply", "reset of two")),
+        pytest.param(None, 2, tuple(LIVES), marks=pytest.mark.slow),
+    ],
+    ids=["some-changes", "each-change"],
 )
-def test_who_is_killed_in_a_call_of_the_kernel_leaves_nothing_half(
-    running: Living, most: int
+def test_who_is_killed_at_any_change_leaves_nothing_half(
+    tmp_path: Path, most: int | None, jobs: int, names: tuple[str, ...]
 ) -> None:
     """The program itself, or one that it has started."""
-    before = state_of(running)
-    running.install("daemon", "served")
-    outcomes: Counter[str] = Counter()
-    for words in (("apply-live",), ("apply-live", "--reset")):
-        if live_of(running) is not None and words[1:]:
-            running.layer("apply-live", "--reset")
-        if words[1:]:
-            running.layer("apply-live")
-        there = points(running, *words)
-        for name, number in random.Random(most).sample(there, min(most, len(there))):
-            if live_of(running) is not None and not words[1:]:
-                running.layer("apply-live", "--reset")
-            if live_of(running) is None and words[1:]:
-                running.layer("apply-live")
-            kill = f"inject={name}:signal=KILL:when={number}"
-            trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", kill]
-            running.layer(*words, under=trace, status=None)
-            outcomes[settled(running, before, f"{words}: {name} {number}")] += 1
-    running.boot()
-    running.layer("boot-complete")
-    assert not (running.machine.path / "ostree/layer-live").exists()
-    print(f"\nkilled in {sum(outcomes.values())} calls: ", end="")
-    print(", ".join(f"{what or 'nothing to do'} ({n})" for what, n in outcomes.items()))
-
-
-_State = tuple[object, ...]
-
-
-def state_of(running: Living) -> _State:
-    """All that a live change changes."""
-    return tree(running.etc), tree(running.var), running.mounts()
-
-
-def settled(running: Living, before: _State, where: str) -> str:
-    """What the next call does about what was interrupted; it is whole then, and can be reset."""
-    status = running.status()
-    booted = next(d for d in status["deployments"] if d["booted"])
-    is_new = running.sh("[ -e /usr/lib/systemd/system/served.service ] && echo new || echo old")
-    assert ("live-replaced" in booted) == (is_new == "new\n"), where
-    said = running.python(_RECOVER)
-    assert said.returncode == 0, f"{where}: {said.stderr}"
-    assert bool(said.stdout.strip()) == ("live-inprogress" in booted), where
-    if live_of(running) is not None:
-        assert running.sh("cat /etc/daemon.conf /etc/served/served.conf") == "setting=1\nserved\n"
-        assert running.sh("[ -e /usr/lib/systemd/system/served.service ] && echo new") == "new\n"
-        running.layer("apply-live", "--reset")
-    assert state_of(running) == before, where
-    assert not (running.var / "lib/layer/live.json").exists(), where
-    assert not (running.var / "lib/layer/live").exists(), where
-    return said.stdout.strip()
+    begun = time.monotonic()
+    with world_of_live(tmp_path) as world:
+        make_machine(world, tmp_path / "machine")
+        try:
+            rows = strike_lives(
+                tmp_path / "machine",
+                world,
+                tmp_path / "work",
+                most=most,
+                lives=[LIVES[name] for name in names],
+                jobs=jobs,
+            )
+        finally:
+            remove([tmp_path / "machine"])
+    print(f"\n{as_text(rows)}\nin {time.monotonic() - begun:.0f} s")
+    assert not any(one.wrong for row in rows for one in row.outcomes), as_text(rows)
+    done = {one.done for row in rows for one in row.outcomes}
+    assert most or done == {"undone", "finished", "nothing"}
 
 
 _READER = """

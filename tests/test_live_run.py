@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.live import Living, living
+from tests.live import Living, living, tree
 from tests.live_world import base_of_live, layers_of_live
-from tests.test_live import tree
 from tests.world import make_world, remove
 
 _HOMES = "/home/user/ /root"

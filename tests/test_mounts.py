@@ -144,7 +144,8 @@ def test_who_may_not_mount_is_told_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [*dropped, sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT
     )
-    assert done.stdout == "the kernel does not allow the call open_tree this needs root\n"
+    said = "we may not use the kernel's call open_tree; nothing is mounted "
+    assert done.stdout == f"{said}{mounts.ALL_RIGHTS}\n"
 
 
 def test_all_other_failures_are_the_kernels_words(tmp_path: Path) -> None:

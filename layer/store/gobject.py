@@ -8,7 +8,7 @@ from typing import Any
 
 import gi
 
-from layer.errors import StoreError
+from layer.errors import ALL_RIGHTS, StoreError
 from layer.interrupts import heard
 
 gi.require_version("OSTree", "1.0")
@@ -29,7 +29,9 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except GLib.Error as error:
-        raise StoreError(f"{what}: {error.message}") from error
+        is_denied = error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.PERMISSION_DENIED)
+        hint = ALL_RIGHTS if is_denied else None
+        raise StoreError(f"{what}: {error.message}", hint) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The system calls that change files, on x86-64, and the filter that stops a process at them."""
+"""The system calls that change files or mounts, on x86-64; the filter that stops at them."""
 
 from __future__ import annotations
 
@@ -86,6 +86,9 @@ CALLS = (
     Call(75, "fdatasync", file=0),
     Call(277, "sync_file_range", file=0),
     Call(306, "syncfs", file=0),
+    Call(165, "mount", path=1),
+    Call(166, "umount2", path=0),
+    Call(429, "move_mount", path=3, folder=2),
 )
 BY_NUMBER = {call.number: call for call in CALLS}
 # What needs room: on a full disk these fail, and what only takes away does not.

@@ -47,7 +47,8 @@ _RANDOM = (
     (re.compile(r"loader\.\d"), "loader.N"),
     (re.compile(r"heads/ostree/[0-9/]+"), "heads/ostree/N"),
 )
-_MADE = re.compile(r"(.*/deploy/#\.N/(?:usr|etc)|.*/difference-\d+)/.*")  # one as another
+# One as another.
+_MADE = re.compile(r"(.*/(?:deploy/#\.N|layer-live/#-\d+)/(?:usr|etc)|.*/difference-\d+)/.*")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,15 @@ class Blow:
     """What is done at the `number`-th change, the first is 1: SIGKILL, or an error in its place.
 
     `in_child`: of those of processes that it has started, counted by themselves; `errno`: the
-    error; it is that of all changes from then on which are named in `lasting`.
+    error; it is that of all changes from then on which are named in `lasting`. `is_alone`: the
+    child is killed, not the program.
     """
 
     number: int
     in_child: bool = False
     errno: int = 0
     lasting: frozenset[str] = frozenset()
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,9 @@ class _Tracer:
             return
         if number == blow.number:
             self._done.struck = place
-            if not blow.errno:
+            if blow.is_alone:
+                os.kill(self._group(pid), signal.SIGKILL)
+            elif not blow.errno:
                 self._kill()
             else:
                 self._fail(pid, blow.errno)
