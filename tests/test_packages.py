@@ -20,12 +20,16 @@ from tests.world import Machine, World, layer, ostree, remove, write_repo_file
 REF = "demo/12/x86_64/packaged"
 UNITS = [p for p in (ROOT / "packaging/systemd").iterdir() if p.suffix != ".preset"]
 TRIGGERS = sorted((ROOT / "triggers").glob("*.toml"))
+DOCS = [
+    *(page for kind in ("md", "json", "transcript") for page in (ROOT / "docs").glob(f"*.{kind}")),
+    *(page for kind in ("how-to", "explanation") for page in (ROOT / "docs" / kind).glob("*.md")),
+    *(ROOT / "docs/pictures").glob("*.svg"),
+]
 PLACES = {
     "/usr/bin/layer",
     "/usr/lib/systemd/system-preset/80-layer.preset",
     "/usr/share/bash-completion/completions/layer",
-    "/usr/share/doc/layer/formats.md",
-    "/usr/share/doc/layer/plan.schema.json",
+    *(f"/usr/share/doc/layer/{page.relative_to(ROOT / 'docs')}" for page in DOCS),
     "/usr/share/fish/vendor_completions.d/layer.fish",
     "/usr/share/zsh/site-functions/_layer",
     *(f"/usr/lib/systemd/system/{unit.name}" for unit in UNITS),
@@ -60,7 +64,7 @@ def lines(*command: str | Path) -> list[str]:
 
 
 def test_everything_is_in_its_place(packages: Path) -> None:
-    assert len(UNITS) > 5 and len(TRIGGERS) > 30
+    assert len(UNITS) > 5 and len(TRIGGERS) > 30 and len(DOCS) > 25
     (rpm,) = packages.glob("layer-[0-9]*.rpm")
     (deb,) = packages.glob("layer_*.deb")
     in_rpm = set(lines("rpm", "-qlp", rpm))
@@ -158,6 +162,9 @@ def test_the_debian_package_on_a_clean_root_layers_packages(
     root = scratch / "debian"
     debs = sorted(packages.glob("*.deb"))
     _clean_root(root, debs)
+    modules = root / "usr/lib/python3/dist-packages/layer"
+    compiled = {path.name.partition(".")[0] for path in modules.glob("__pycache__/*.pyc")}
+    assert compiled == {path.stem for path in modules.glob("*.py")}
     do_the_main_job(root, machine)
 
 
