@@ -23,6 +23,7 @@ from layer.model import (
     Resolution,
     SigningKey,
 )
+from layer.nevra import successors
 from layer.origin import Origin
 from layer.packages import PackageDiff
 
@@ -166,33 +167,38 @@ class Change:
 
     @property
     def added(self) -> tuple[Nevra, ...]:
-        """Packages whose name was not layered before."""
-        names = {p.nevra.name for p in self.previous.packages}
-        return tuple(n for n in self._layered() if n.name not in names)
+        """Packages that take no other one's place."""
+        moved = {new for _, new in self.moved}
+        return tuple(nevra for nevra in self._new if nevra not in moved)
 
     @property
     def removed(self) -> tuple[Nevra, ...]:
-        """Packages whose name is layered no longer."""
-        names = {n.name for n in self._layered()}
-        return tuple(p.nevra for p in self.previous.packages if p.nevra.name not in names)
+        """Packages in whose place no other one comes."""
+        moved = {old for old, _ in self.moved}
+        return tuple(nevra for nevra in self._old if nevra not in moved)
 
     @property
     def moved(self) -> tuple[tuple[Nevra, Nevra], ...]:
         """Packages that were layered and now are another file: the old and the new."""
-        old = {p.nevra.name: p for p in self.previous.packages}
-        return tuple(
-            (old[p.nevra.name].nevra, p.nevra)
-            for p in self._packages()
-            if p.nevra.name in old and old[p.nevra.name].checksum != p.checksum
-        )
+        found = {new: old for old, new in successors(self._old, self._new).items()}
+        return tuple((found[nevra], nevra) for nevra in self._new if nevra in found)
 
     @property
     def brought(self) -> frozenset[Nevra]:
         """The packages that are new or another file than before."""
         return frozenset({*self.added, *(new for _, new in self.moved)})
 
-    def _layered(self) -> tuple[Nevra, ...]:
-        return tuple(package.nevra for package in self._packages())
+    @property
+    def _new(self) -> tuple[Nevra, ...]:
+        """What is layered now, but for files that were before."""
+        before = {package.checksum for package in self.previous.packages}
+        return tuple(p.nevra for p in self._packages() if p.checksum not in before)
+
+    @property
+    def _old(self) -> tuple[Nevra, ...]:
+        """What was layered before, but for files that still are."""
+        after = {package.checksum for package in self._packages()}
+        return tuple(p.nevra for p in self.previous.packages if p.checksum not in after)
 
     def _packages(self) -> Sequence[Package | LockedPackage]:
         return self.lock.packages if self.again else self.resolution.packages

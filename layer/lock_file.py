@@ -8,6 +8,7 @@ from layer.config import is_base_url, is_safe_href
 from layer.frozen import dataclass
 from layer.lock import Lock
 from layer.model import LockedPackage, Package, Resolution, Selection
+from layer.nevra import successors
 from layer.origin import Origin, format_origin, parse_origin
 from layer.sealed import Reading, seal, unseal
 from layer.status import is_asked
@@ -33,8 +34,8 @@ class LockFile:
     @property
     def resolution(self) -> Resolution:
         """The packages as if they had been solved for, with the requests that name them."""
-        names = {package.nevra.name: package.nevra for package in self.packages}
         gone = self.lock.gone
+        instead = successors(gone, [package.nevra for package in self.packages])
         return Resolution(
             selections=tuple(
                 Selection(
@@ -44,8 +45,8 @@ class LockFile:
                 for package in self.packages
             ),
             requests=self.origin.wanted,
-            removed=tuple(nevra for nevra in gone if nevra.name not in names),
-            replaced=tuple((n, names[n.name]) for n in gone if n.name in names),
+            removed=tuple(nevra for nevra in gone if nevra not in instead),
+            replaced=tuple((n, instead[n]) for n in gone if n in instead),
         )
 
 

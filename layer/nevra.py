@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Self
 
 from layer.errors import InvalidInput
@@ -47,3 +48,21 @@ class Nevra:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.evr}.{self.arch}"
+
+
+def successors(old: Iterable[Nevra], new: Iterable[Nevra]) -> dict[Nevra, Nevra]:
+    """Which of the new ones is in each old one's place: one of its name, of its architecture first.
+
+    Old ones in whose place none is are left out, and each new one is in but one place.
+    """
+    found: dict[Nevra, Nevra] = {}
+    old, new = set(old), set(new)
+    for with_arch in (True, False):
+        waiting: dict[tuple[str, str], list[Nevra]] = {}
+        for nevra in sorted(new - set(found.values())):
+            waiting.setdefault((nevra.name, nevra.arch if with_arch else ""), []).append(nevra)
+        for nevra in sorted(old - found.keys()):
+            candidates = waiting.get((nevra.name, nevra.arch if with_arch else ""))
+            if candidates:
+                found[nevra] = candidates.pop(0)
+    return found

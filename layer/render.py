@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from layer import consent, effect_text, initramfs, override_text
@@ -174,12 +175,17 @@ def _requests(item: Change) -> list[str]:
         r for s in item.resolution.selections if s.package.nevra in item.added for r in s.requests
     }
     inactive = set(item.resolution.inactive)
+    changed = {new for _, new in item.moved}
+    renewed = {
+        r for s in item.resolution.selections if s.package.nevra in changed for r in s.requests
+    }
     come = set(item.after.wanted) - before - answered - inactive
     gone = before - set(item.after.wanted)
     return [
         f"{what}: {', '.join(sorted(request.label for request in requests))}."
         for what, requests in (
-            ("Asked for" if _built(item) else "Asked for, and layered already", come),
+            ("Asked for", come if _built(item) else come & renewed),
+            ("Asked for, and layered already", set() if _built(item) else come - renewed),
             ("No longer asked for", gone),
         )
         if requests
@@ -228,9 +234,15 @@ def _removed(item: Change) -> list[str]:
 
 def _moved(item: Change, width: int | None) -> list[str]:
     replacing = {new for _, new in item.resolution.replaced}
-    rows = [(o.name, o.evr, "->", n.evr) for o, n in item.moved if n not in replacing]
-    if not rows:
+    moved = [(old, new) for old, new in item.moved if new not in replacing]
+    if not moved:
         return []
+    names = Counter(old.name for old, _ in moved)
+    rows = []
+    for old, new in moved:
+        is_plain = names[old.name] == 1 and old.arch == new.arch
+        before, after = ("", "") if is_plain else (f".{old.arch}", f".{new.arch}")
+        rows.append((old.name, f"{old.evr}{before}", "->", f"{new.evr}{after}"))
     return [f"Changing {count(len(rows), 'package')}:", *table(rows, width=width)]
 
 

@@ -147,9 +147,11 @@ class _Links:
             if f"{alternatives.FOLDER}/{name}" not in leads and name not in kept:
                 for path in (*links, f"{alternatives.FOLDER}/{name}"):
                     self._remove_ours(path, name)
+        mine = alternatives.names_of(ours)
         for choice in chosen:
             middle = f"{alternatives.FOLDER}/{choice.name}"
-            if self._put_link(choice.link, middle):
+            # What the base has in place of its own links no layer is concerned with.
+            if self._put_link(choice.link, middle, is_told=choice.name in mine):
                 self._replace(middle, choice.path)
         text = alternatives.format_record(offers).encode()
         self._editor.put_file(alternatives.RECORD, self._store.write_file(FileAttributes(), [text]))
@@ -216,12 +218,13 @@ class _Links:
         """A link where nothing is yet."""
         self._put_link(path, target)
 
-    def _put_link(self, path: str, target: str) -> bool:
-        """Whether the path now leads to the target."""
+    def _put_link(self, path: str, target: str, *, is_told: bool = True) -> bool:
+        """Whether the path now leads to the target; a note may tell where it does not."""
         where = _tree_path(path)
         present = self._editor.lookup(where)
         if isinstance(present, Tree) or (present and not self._leads(path, present, target)):
-            self.notes.add(f"{user_path(where)} is there already; it is not made a link")
+            if is_told:
+                self.notes.add(f"{user_path(where)} is there already; it is not made a link")
             return False
         if present is None:
             self._replace(path, target)

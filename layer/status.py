@@ -19,6 +19,7 @@ from layer.model import (
     Request,
     RequestKind,
 )
+from layer.nevra import successors
 from layer.origin import Origin
 
 
@@ -171,10 +172,9 @@ def removals(state: DeploymentState) -> tuple[Nevra, ...]:
 
 def replacements(state: DeploymentState) -> tuple[tuple[Nevra, Nevra], ...]:
     """The packages in others' places, each with the base's: the new one first."""
-    away = {nevra.name for nevra in removals(state)}
-    layered = {p.nevra.name: p.nevra for p in state.lock.packages}
-    pairs = [(layered[n.name], n) for n in state.lock.gone if n.name in layered.keys() - away]
-    return tuple(sorted(pairs))
+    gone = set(state.lock.gone) - set(removals(state))
+    found = successors(gone, [package.nevra for package in state.lock.packages])
+    return tuple(sorted((new, old) for old, new in found.items()))
 
 
 def as_json(machine: MachineState, update: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -135,6 +135,23 @@ def test_a_file_of_a_package_is_not_made_a_link(edited: Machine) -> None:
     assert not (tree / "usr/etc/alternatives/viewer").is_symlink()
 
 
+def test_what_the_base_has_in_place_of_its_own_link_is_noted_with_no_layer(
+    edited: Machine,
+) -> None:
+    body = "update-alternatives --install /usr/bin/settled settled /usr/bin/editor 10\n"
+    edited.world.publish(
+        *base_packages("3"),
+        tiny_rpm("settled", "/usr/bin/settled", scriptlets=(Scriptlet("post", body),)),
+    )
+    treefile = edited.world.path / "tree.toml"
+    treefile.write_text(treefile.read_text().replace('"plain"', '"plain", "settled"'))
+    edited.world.compose()
+    do(edited, "upgrade", "-y")
+    assert "is there already" not in do(edited, "install", "-y", "better").stderr
+    shown = do(edited, "install", "-y", "owner", "taker").stderr
+    assert "note: /usr/bin/viewer is there already; it is not made a link" in shown
+
+
 def test_every_link_has_an_owner_on_record(edited: Machine) -> None:
     do(edited, "install", "-y", "better")
     paths = ("/usr/bin/editor", "/etc/alternatives/editor")

@@ -6,7 +6,7 @@ import itertools
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from layer.store.objects import OstreeStore
 from layer.store.trees import lookup
 from layer.trimming import trim
 from testdata.distro.rpmwriter import write_rpm
-from testdata.distro.tiny import FileSpec, tiny_rpm
+from testdata.distro.tiny import FileSpec, tiny_repository, tiny_rpm
 from tests.cli import extra_repository
 from tests.test_cli_db import db
 from tests.test_conflicts import by_headers, by_merge, imported
@@ -283,3 +283,30 @@ def test_one_name_in_two_widths_is_layered(machine: Machine, tmp_path: Path) -> 
     machine.layer("install", "-y", *options, "both", "narrow")
     assert (machine.pending().path / PATH[1:]).read_bytes() == elf(64)
     assert db(machine, "owner", PATH).stdout == f"{PATH}: both-1-1.x86_64\n"
+
+
+def test_two_architectures_of_one_name_are_packages_of_their_own(
+    machine: Machine, tmp_path: Path
+) -> None:
+    wide, narrow = (
+        tiny_rpm("twin", f"/usr/share/twin-{arch}", arch=arch) for arch in ("x86_64", "i686")
+    )
+    options = extra_repository(tmp_path / "extra", wide, narrow)
+
+    machine.layer("install", "-y", *options, "twin")
+    shown = machine.layer("install", "-y", *options, "twin.i686").stdout
+    assert "Installing 1 package:" in shown and "Changing" not in shown
+    assert machine.layered() == ["twin", "twin"]
+    # Nothing of them changes while none of them does.
+    before = machine.pending()
+    assert "No upgrade available." in machine.layer("upgrade", "-y", *options).stdout
+    assert machine.pending() == before
+    newer = [replace(spec, version="2") for spec in (wide, narrow)]
+    tiny_repository(tmp_path / "extra/packages", *newer)
+    shown = machine.layer("upgrade", "-y", *options).stdout
+    assert "Changing 2 packages:" in shown
+    assert [line.split() for line in shown.splitlines() if " -> " in line] == [
+        ["twin", f"1-1.{arch}", "->", f"2-1.{arch}"] for arch in ("i686", "x86_64")
+    ]
+    shown = machine.layer("uninstall", "-y", *options, "twin.i686").stdout
+    assert "Removing 1 package:\n  twin-2-1.i686\n" in shown
