@@ -28,12 +28,13 @@ _COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
-    """What was told to the machine, what of it failed, units that are new, and such to restart."""
+    """What was told to the machine, what of it failed; units that are new, changed, or gone."""
 
     told: tuple[str, ...]
     failed: tuple[str, ...]
     new_units: tuple[str, ...]
     to_restart: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,22 @@ def follow_up(host: Host, applied: Applied) -> Afterwards:
     triggers = host.triggers(applied.wanted.root)
     actions = {t.live_action for t in triggers if t.live_action != "none" and fires(t, diff)}
     told, failed = tell(actions)
-    # What layer itself adds is for boots.
-    added = [path for path in diff.added if not applied.found.owner(path).is_ours]
-    units = {path: found[1] for path in added if (found := _UNIT.fullmatch(path))}
-    changed = {
-        found[1] for path in (*diff.changed, *diff.removed) if (found := _UNIT.fullmatch(path))
-    }
-    new = {name for path, name in units.items() if ".d/" not in path and path.startswith("usr/lib")}
-    altered = {name for path, name in units.items() if ".d/" in path} - new
+    # What layer itself has there is for boots.
+    added, changed, removed = (
+        {
+            path: found[1]
+            for path in paths
+            if (found := _UNIT.fullmatch(path)) and not applied.found.owner(path).is_ours
+        }
+        for paths in (diff.added, diff.changed, diff.removed)
+    )
+    new, gone = (
+        {name for path, name in units.items() if ".d/" not in path and path.startswith("usr/lib")}
+        for units in (added, removed)
+    )
     old = {one.process.unit for one in with_old_files(scan()) if one.process.unit}
-    restart = {*changed, *altered, *old} - new
-    return Afterwards(told, failed, tuple(sorted(new)), tuple(sorted(restart)))
+    restart = {*added.values(), *changed.values(), *removed.values(), *old} - new - gone
+    return Afterwards(told, failed, *(tuple(sorted(names)) for names in (new, restart, gone)))
 
 
 def tell(actions: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

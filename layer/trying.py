@@ -132,7 +132,7 @@ def _etc_view(point: Path, etc: Path, new: Path) -> Iterator[str]:
     yield f"ln -s {shlex.quote(str(etc))} present"
     yield f"cp -a {shlex.quote(str(new / 'ld.so.cache'))} cache/ 2>/dev/null || :"
     lowers = ["cache", "present"]
-    if new != etc:
+    if not new.samefile(etc):  # as where the pending deployment is the one that runs
         yield f"ln -s {shlex.quote(str(new))} new"
         lowers.append("new")
     options = f"lowerdir={':'.join(lowers)},upperdir=upper,workdir=work"

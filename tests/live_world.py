@@ -90,6 +90,7 @@ def layers_of_live() -> tuple[RpmSpec, ...]:
             FileSpec("/etc/served/served.conf", b"served\n", config=True),
             arch="x86_64",
         ),
+        tiny_rpm("shared", FileSpec("/usr/lib/systemd/system/shared.service", unit), arch="x86_64"),
         tiny_rpm("hidden", FileSpec("/usr/sbin/cat", b"#!/bin/sh\n", mode=0o755), arch="x86_64"),
         tiny_rpm("module", FileSpec("/usr/lib/modules/6.0/extra/x.ko", b"x"), arch="x86_64"),
     )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from testdata.distro.rpmspec import FileSpec
+from testdata.distro.tiny import tiny_rpm
 from tests.live import ON_TOP, Living, ask, live_of, living, tree
 from tests.live_world import CACHES, CORE, FOX_LIBRARY, base_of_live, core, fox, layers_of_live
 from tests.world import Machine, World, make_world, remove
@@ -222,6 +224,23 @@ def test_a_pending_deployment_that_goes_leaves_what_is_live(running: Living) -> 
     assert running.sh("cat /usr/bin/web") == "web 1\n"
     running.layer("apply-live", "--allow-replacement")  # back to what is booted, by its own commit
     assert running.sh("[ ! -e /usr/bin/web ] && echo gone") == "gone\n"
+
+
+def test_units_that_change_or_go_are_named_with_what_to_do(
+    live_world: World, running: Living
+) -> None:
+    running.install("served", "shared")
+    running.layer("apply-live")
+    unit = b"[Service]\nExecStart=/usr/bin/pairs newer\n"
+    file = FileSpec("/usr/lib/systemd/system/shared.service", unit)
+    live_world.publish(tiny_rpm("shared", file, version="2", arch="x86_64"))
+    running.layer("uninstall", "-y", "served")
+    running.layer("upgrade", "-y", repositories=True)
+    said = running.layer("apply-live", "--allow-replacement").stdout.splitlines()
+    assert [line for line in said if "systemctl" in line] == [
+        "These may run what was: systemctl try-restart shared.service",
+        "These are no longer there: systemctl stop served.service",
+    ]
 
 
 def test_an_install_is_live_in_one_command(running: Living) -> None:

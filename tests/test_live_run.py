@@ -34,9 +34,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
         remove([folder / "machine"])
 
 
-def shell(running: Living, script: str, *options: str) -> tuple[str, str]:
+def shell(running: Living, script: str, *options: str, status: int = 0) -> tuple[str, str]:
     """What a command says that is tried, and what is said of it."""
-    done = running.layer("run", *options, "--", "sh", "-c", script)
+    done = running.layer("run", *options, "--", "sh", "-c", script, status=status)
     return done.stdout, done.stderr
 
 
@@ -49,6 +49,15 @@ def test_it_sees_what_is_pending_and_the_machine(running: Living) -> None:
         "away); all else is this machine's, and changes there stay\n"
     )
     assert running.sh("[ -e /usr/bin/web ] || echo none") == "none\n"
+
+
+def test_what_runs_already_can_be_tried_with_nothing_pending(running: Living) -> None:
+    running.layer("cleanup", "-p")
+    said, line = shell(running, "echo 1 >/etc/new && cat /etc/new && exit 7", status=7)
+    booted = running.status()["deployments"][0]["checksum"]
+    assert (said, line[:40]) == ("1\n", f"note: private: /usr (of {booted[:12]}, re")
+    assert not (running.etc / "new").exists()
+    running.install("web")
 
 
 def test_what_it_writes_to_a_real_home_stays(running: Living) -> None:

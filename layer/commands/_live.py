@@ -35,8 +35,10 @@ def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:
     after = live_services.follow_up(host, applied)
     for failure in after.failed:
         host.reporter.note(failure)
-    tell(f"\nLive now; /usr changed in {1000 * applied.seconds:.1f} ms.")
+    tell(f"\nLive now; /usr changed in {1000 * applied.seconds:.2f} ms.")
     if after.new_units:
         tell(f"New units, not started: systemctl start {' '.join(after.new_units)}")
     if after.to_restart:
-        tell(f"These run what was: systemctl restart {' '.join(after.to_restart)}")
+        tell(f"These may run what was: systemctl try-restart {' '.join(after.to_restart)}")
+    if after.gone:
+        tell(f"These are no longer there: systemctl stop {' '.join(after.gone)}")

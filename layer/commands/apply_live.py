@@ -82,6 +82,6 @@ def _reset(host: Host) -> None:
 
     with host.locked():
         seconds, stays = living.reset(host)
-        tell(f"/usr is the booted deployment's again ({1000 * seconds:.1f} ms).")
+        tell(f"/usr is the booted deployment's again ({1000 * seconds:.2f} ms).")
         for path in stays:
             tell(f"{shown(path)} was edited, and stays.")
