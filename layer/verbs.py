@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from layer import bootplan, cleaning, moves
 from layer.change import Change, EtcEdit
-from layer.errors import InvalidInput, NotFound
+from layer.errors import InvalidInput, NotFound, RepositoryError, Unreachable
 from layer.feasibility import check_room_to_boot, check_room_to_reorder, tracked_files
 from layer.host import Host
 from layer.kernel_arguments import Edits, edited
@@ -180,16 +180,31 @@ def rollback(host: Host, *, keep_etc: bool = False) -> tuple[BootPlan, tuple[Etc
 
 
 def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
-    """Fetches the metadata of every enabled repository; `force` all of them, changed or not."""
+    """Fetches the metadata of every enabled repository; `force` all of them, changed or not.
+
+    One RepositoryError at the end names all that cannot be had. A note names such as may be
+    missing.
+    """
     repositories = host.repositories()
     if not repositories:
         raise NotFound(
             "no repository is enabled", "put a .repo file into /etc/yum.repos.d or use --repo-dir"
         )
+    errors: list[RepositoryError] = []
     for repository in repositories:
-        with cleaning.fetching_anew(host, repository) if force else nullcontext():
-            fetch_checked(repository, host.refreshing().fetching)
-        yield repository
+        try:
+            with cleaning.fetching_anew(host, repository) if force else nullcontext():
+                fetch_checked(repository, host.refreshing().fetching)
+        except RepositoryError as error:
+            if isinstance(error, Unreachable) and repository.may_be_missing:
+                host.reporter.note(f"left out: {error.message}")
+            else:
+                errors.append(error)
+        else:
+            yield repository
+    if errors:
+        message = "\n".join(error.message for error in errors)
+        raise RepositoryError(message, errors[0].hint) from errors[0]
 
 
 def _with_lock(host: Host, pending: Deployment, after: Origin) -> Change:

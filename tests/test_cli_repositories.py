@@ -300,6 +300,27 @@ def test_refresh_md_names_the_repositories(machine: Machine, world: World) -> No
     )
 
 
+def test_refresh_md_fetches_what_it_can_and_names_all_else(
+    machine_kept: Machine, world: World, tmp_path: Path
+) -> None:
+    repos = tmp_path / "repos"
+    repos.mkdir()
+    for name in ("dead-a", "dead-b", "spared"):
+        file = write_repo_file(repos, name, f"file:///nowhere/{name}")
+    file.write_text(f"{file.read_text()}skip_if_unavailable=1\n")
+    done = do(machine_kept, "refresh-md", "--repo-dir", str(repos), status=1)
+    assert done.stdout == f"tiny: file://{world.packages}\n"
+    told = [line.partition(": cannot fetch")[0] for line in done.stderr.splitlines()]
+    assert told[:3] == [
+        "note: left out: repository spared",
+        "error: repository dead-a",
+        "repository dead-b",
+    ]
+    for name in ("dead-a", "dead-b"):
+        (repos / f"{name}.repo").unlink()
+    do(machine_kept, "refresh-md", "--repo-dir", str(repos))
+
+
 def test_a_forced_refresh_that_fails_leaves_what_is_cached(
     machine: Machine, world: World, tmp_path: Path
 ) -> None:

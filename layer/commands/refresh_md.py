@@ -26,4 +26,5 @@ def command(host: Host, force: bool, is_json: bool) -> None:
     if is_json:
         answer_json([{"id": one.id, "urls": one.shown_urls} for one in found])
     else:
-        tell("\n".join(f"{one.id}: {one.shown_urls}" for one in found) or "No repositories.")
+        for one in found:
+            tell(f"{one.id}: {one.shown_urls}")
