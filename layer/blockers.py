@@ -35,13 +35,21 @@ class Blocker:
 class Blocked(Unsolvable):
     """Layers that a base cannot take along; `blockers` are all that were found.
 
-    `new` are the requests that were made just now.
+    `new` are the requests that were made just now. With `is_same_base` it is what repositories
+    have that is new, and not the base.
     """
 
-    def __init__(self, blockers: Sequence[Blocker], new: Collection[Request] = ()) -> None:
+    def __init__(
+        self,
+        blockers: Sequence[Blocker],
+        new: Collection[Request] = (),
+        *,
+        is_same_base: bool = False,
+    ) -> None:
+        fact = "cannot be had any more" if is_same_base else "do not fit the new base"
         names = " ".join(request.label for request in fewest(blockers))
         super().__init__(
-            "these layers do not fit the new base:\n" + "\n".join(_told(blockers, new)),
+            f"these layers {fact}:\n" + "\n".join(_told(blockers, new)),
             f"--skip-broken goes on without them and asks for them again at each upgrade: {names}",
         )
         self.blockers = tuple(blockers)

@@ -46,7 +46,9 @@ def carry(
         if not found or asked_now:
             raise  # the base itself, or what is asked for just now
         if not skip_broken:
-            raise Blocked(found, new) from error
+            pending = host.pending()
+            is_same = pending is not None and host.find_base(pending) == base
+            raise Blocked(found, new, is_same_base=is_same) from error
     return attempt(_reasons(found))
 
 

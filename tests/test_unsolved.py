@@ -275,6 +275,23 @@ def test_a_layer_that_blocks_an_upgrade(outgrown: Machine) -> None:
     assert run_each(outgrown, verb="upgrade") == [["viewer", "viewer-libs", "zlib"]] * 2
 
 
+def test_a_layer_that_repositories_have_no_longer(machine: Machine) -> None:
+    for file in machine.world.packages.rglob("viewer-1*.rpm"):
+        file.unlink()
+    machine.world.publish()
+    explained, suggested = refused(machine, verb="upgrade")
+    assert explained == [
+        "error: these layers cannot be had any more:",
+        "  viewer:",
+        "    no enabled repository has viewer",
+        "    -> layer uninstall viewer",
+    ]
+    assert [line.split("  # ")[1] for line in suggested] == [
+        "viewer goes",
+        "without viewer until it fits",
+    ]
+
+
 def test_a_wish_of_now_that_blocks_an_upgrade_beside_a_layer(outgrown: Machine) -> None:
     do(outgrown, "uninstall", "-y", "of-old")
     explained, suggested = refused(outgrown, "--install", "wish", verb="upgrade")
