@@ -46,7 +46,7 @@ class Blocked(Unsolvable):
         *,
         is_same_base: bool = False,
     ) -> None:
-        fact = "cannot be had any more" if is_same_base else "do not fit the new base"
+        fact = "cannot be taken along" if is_same_base else "do not fit the new base"
         names = " ".join(request.label for request in fewest(blockers))
         super().__init__(
             f"these layers {fact}:\n" + "\n".join(_told(blockers, new)),

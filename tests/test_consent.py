@@ -66,7 +66,7 @@ def test_consent_is_asked_for_again_when_the_scriptlet_changes(scripted: Machine
     do(scripted, "install", "-y", "odd", "--accept-unscripted", "odd")
     scripted.world.publish(odd("frobnicate --now /usr/lib/other\n", version="2"))
     lines = [line.strip() for line in fails(scripted, "upgrade", "-y")]
-    assert lines[:2] == ["error: these layers do not fit the new base:", "odd:"]
+    assert lines[:2] == ["error: these layers cannot be taken along:", "odd:"]
     assert "odd-2-1.x86_64, changed since they were agreed to:" in lines
     do(scripted, "upgrade", "-y", "--accept-unscripted", "odd")
     scripted.world.publish(odd("frobnicate --now /usr/lib/other\n", version="3"))

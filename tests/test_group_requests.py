@@ -336,7 +336,7 @@ def test_what_did_not_fit_comes_with_the_upgrade_that_makes_it_fit(
         file.unlink()
     own_shop.publish(comps(GROUPS))
     lines = error(machine, own_shop, "upgrade")
-    assert lines[:2] == ["these layers cannot be had any more:", "  @spare:"]
+    assert lines[:2] == ["these layers cannot be taken along:", "  @spare:"]
 
 
 def test_what_else_cannot_be_had_takes_no_package_from_a_group(
@@ -478,7 +478,7 @@ def test_a_group_that_no_longer_fits_blocks_an_upgrade_by_its_name(
         file.unlink()
     own_shop.publish(comps(GROUPS), [broken])
     lines = error(machine, own_shop, "upgrade")
-    assert lines[:2] == ["these layers cannot be had any more:", "  @more:"]
+    assert lines[:2] == ["these layers cannot be taken along:", "  @more:"]
     assert "    -> layer uninstall @more" in lines
     run(machine, own_shop, "upgrade", "--skip-broken")
     assert machine.layered() == ["saw"]

@@ -281,7 +281,7 @@ def test_a_layer_that_repositories_have_no_longer(machine: Machine) -> None:
     machine.world.publish()
     explained, suggested = refused(machine, verb="upgrade")
     assert explained == [
-        "error: these layers cannot be had any more:",
+        "error: these layers cannot be taken along:",
         "  viewer:",
         "    no enabled repository has viewer",
         "    -> layer uninstall viewer",
