@@ -14,17 +14,40 @@ _KEY = re.compile(r" *(?:[\w-]+ ){0,2}[\w-]+ *: +(?=\S)")
 def table(rows: Iterable[Sequence[str]], indent: str = _GAP, width: int | None = None) -> list[str]:
     """Rows as columns of equal width, in lines of `width` columns where that can be.
 
-    Where they are too wide, the last cell goes on below itself, or else, where that would have
-    little room, each row's cells go on in a line of their own.
+    Where they are too wide, the last cell goes on below itself. Rows for which that would have
+    little room, or all where these are many, have cells in lines of their own.
     """
     rows = list(rows)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     head = len(indent) + sum(size + len(_GAP) for size in widths[:-1])
-    if width is not None and head + widths[-1] > width:
-        if width - head < _LEAST:
-            return [line for row in rows for line in _stacked(row, indent, width)]
-        return [line for row in rows for line in _folded_last(row, widths, indent, width)]
-    return [_line(row, widths, indent) for row in rows]
+    if width is None or head + widths[-1] <= width:
+        return [_line(row, widths, indent) for row in rows]
+    beside = _fitting(rows, indent, width)
+    widths = [max((len(row[i]) for row in beside), default=0) for i in range(len(rows[0]))]
+    return [
+        line
+        for row in rows
+        for line in (
+            _folded_last(row, widths, indent, width)
+            if row in beside
+            else _stacked(row, indent, width)
+        )
+    ]
+
+
+def _fitting(rows: Sequence[Sequence[str]], indent: str, width: int) -> list[Sequence[str]]:
+    """The rows that leave room for the last cell beside the others, if that is most of them.
+
+    What keeps a table from its columns is often one long version of many.
+    """
+    left = list(rows)
+    while 3 * len(left) > 2 * len(rows):
+        widths = [max(len(row[i]) for row in left) for i in range(len(rows[0]))]
+        room = width - len(indent) - sum(size + len(_GAP) for size in widths[:-1])
+        if room >= min(_LEAST, widths[-1]):
+            return left
+        left.remove(max(left, key=lambda row: sum(map(len, row[:-1]))))
+    return []
 
 
 def folded(text: str, width: int | None) -> str:
@@ -61,7 +84,10 @@ def _fold(line: str, width: int) -> list[str]:
     if len(line) <= width:
         return [line]
     key = _KEY.match(line)
-    hanging = len(line) - len(line.lstrip()) + len(_GAP)
+    start = len(line) - len(line.lstrip())
+    if key is not None and " " not in line[key.end() :] and len(line) - width <= start:
+        return [line[len(line) - width :]]  # a word that fits where it stands further to the left
+    hanging = start + len(_GAP)
     if key is not None and key.end() <= width // 3:
         hanging = key.end()
     return _wrapped(line, width, hanging)

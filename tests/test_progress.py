@@ -178,7 +178,7 @@ def test_downloads_are_drawn_on_a_terminal_alone(
     answer, shown, status = run_on_terminal(*words, "--cachedir", str(tmp_path / "two"))
     assert status == 0
     assert "\x1b" not in answer and "Installing 1 package:" in answer
-    assert "big-1-1.x86_64" in shown and "of 1 files" in shown and "MB" in shown
+    assert "big-1-1.x86_64" in shown and "MB, 1 file " in shown
     # Each display gives the cursor back.
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0
 

@@ -55,6 +55,24 @@ def test_a_narrow_table_has_its_cells_below_each_other() -> None:
     ]
 
 
+def test_one_long_cell_does_not_cost_the_others_their_columns() -> None:
+    rows = [
+        ("NAME", "VERSION", "WHY"),
+        ("jq", "1.6-2", "asked for"),
+        ("libevent", "2.1.12^stable-8+deb12u1", "needed by tmux"),
+        ("libjq1", "1.6-2", "needed by jq"),
+        ("libonig5", "6.9", "needed by libjq1"),
+    ]
+    assert table(rows, width=38) == [
+        "  NAME      VERSION  WHY",
+        "  jq        1.6-2    asked for",
+        "  libevent  2.1.12^stable-8+deb12u1",
+        "    needed by tmux",
+        "  libjq1    1.6-2    needed by jq",
+        "  libonig5  6.9      needed by libjq1",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80])
 def test_no_line_is_longer_than_the_terminal_but_for_a_long_word(width: int) -> None:
     lines = [*table(ROWS, width=width), *folded("Key: " + "word " * 30, width).split("\n")]
@@ -70,6 +88,12 @@ def test_a_line_goes_on_below_its_own_start() -> None:
         "Triggers that will fire:\n  a, b, c, d"
     )
     assert folded("as it is\n\n  here", None) == "as it is\n\n  here"
+
+
+def test_a_long_word_stands_further_to_the_left_where_it_has_room() -> None:
+    assert folded("      Commit: 0123456789", 20) == "  Commit: 0123456789"
+    assert folded("      Commit: 0123456789", 15) == "      Commit:\n        0123456789"
+    assert folded("  Commit: 0123456789 ab", 20) == "  Commit: 0123456789\n    ab"
 
 
 def test_sizes_and_times_are_in_peoples_units() -> None:
@@ -139,6 +163,8 @@ def test_one_display_shows_every_step(machine: Machine, shop: list[str]) -> None
     ]
     assert all(re.search(r"\d s$", line) for line in seen[end:-1]), seen
     assert seen[-1] == REBOOT
+    assert re.search(r" \d+\.\d MB, \d files +\d+\.\d s$", seen[end]), seen
+    assert max(map(len, seen)) <= 80 and all("…" not in line for line in seen), seen
     # What is done now was seen while it lasted, and is gone.
     assert "Running trigger ldconfig" in shown.text
     assert "Running trigger ldconfig" not in "\n".join(seen)
@@ -158,6 +184,16 @@ def test_colours_are_for_terminals_that_have_them(
     assert shown.status == 0
     assert ("\x1b[1;31mRemoving 2 packages\x1b[0m:" in shown.text) is has_colours
     assert ("\x1b[" in shown.text) is has_colours
+
+
+def test_an_error_is_broken_between_words(machine_kept: Machine) -> None:
+    words = ["uninstall", "--sysroot", str(machine_kept.path), "-y", "libseed"]
+    assert on_terminal(*words, columns=40).seen() == [
+        "error: never asked for: libseed",
+        "       (libseed: layered because others",
+        "       need it)",
+        "hint: asked for is: apple",
+    ]
 
 
 def test_an_error_has_its_colour_on_stderr_alone(machine_kept: Machine) -> None:

@@ -11,11 +11,12 @@ from rich.table import Column
 from rich.text import Text
 
 from layer.commands._speech import fitted
-from layer.words import lasted, size
+from layer.words import count, lasted, size
 
 _PAUSE = 0.1  # seconds between two drawings
 _ROOMY = 60  # columns from which there is a bar
-_BAR = 16  # columns
+_STEP, _BAR, _TIME = 24, 8, 9  # columns of a line: `Writing the rpm database`, `12 min 5 s`
+_LEAST = 10  # that are left for what is done now
 
 
 class Display:
@@ -38,6 +39,7 @@ class Display:
         self._step = ""
         self._row: TaskID | None = None
         self._parts = 0
+        self._whole = ""  # what there was to do, once it is done
         self._sizes: dict[str, tuple[int, int]] = {}
         self._drawn = 0.0
         self._progress.start()
@@ -45,7 +47,7 @@ class Display:
     def step(self, text: str) -> None:
         """The step that is under way is done, and the next one begins."""
         self._finish()
-        self._step, self._parts = text, 0
+        self._step, self._parts, self._whole = text, 0, ""
         self._sizes = {}
         self._row = self._progress.add_task(_plain(text), total=None, amount="", now="")
         self._draw(is_due=True)
@@ -55,25 +57,26 @@ class Display:
         if phase != self._step:
             self.step(phase)
         self._parts += 1
-        self._change(amount=str(self._parts), now=text, is_due=True)
+        self._whole = str(self._parts)
+        self._change(amount=self._whole, now=text, is_due=True)
 
     def progress(self, name: str, done: int, total: int, unit: str) -> None:
         """So much of a step is done; in bytes it is so much of one of its files."""
         if unit != "bytes":
             is_due = unit == "packages"
-            self._change(done, total, amount=f"{done} of {total} {unit}", now=name, is_due=is_due)
+            self._whole = f"{done} of {total} {unit}"
+            self._change(done, total, amount=self._whole, now=name, is_due=is_due)
             return
         self._sizes[name] = (done, total)
         sizes = self._sizes.values()
-        through = [0 < total <= done for done, total in sizes]
         of_all, expected = sum(done for done, _ in sizes), sum(max(pair) for pair in sizes)
         now = [each for each, (done, total) in self._sizes.items() if not 0 < total <= done]
         more = f" and {len(now) - 1} more" if len(now) > 1 else ""
-        amount = f"{size(of_all)} of {size(expected)}, {sum(through)} of {len(through)} files"
+        self._whole = f"{size(of_all)}, {count(len(self._sizes), 'file')}"
         self._change(
             of_all,
             expected,
-            amount=amount,
+            amount=f"{size(of_all)} of {size(expected)}",
             now=f"{now[0]}{more}" if now else name,
             is_due=0 < total <= done,
         )
@@ -92,7 +95,9 @@ class Display:
         if self._row is not None:
             task = next(task for task in self._progress.tasks if task.id == self._row)
             total = task.total or 1
-            self._progress.update(self._row, total=total, completed=total, now="")
+            self._progress.update(
+                self._row, total=total, completed=total, amount=_plain(self._whole), now=""
+            )
 
     def _change(
         self,
@@ -122,24 +127,28 @@ class _Time(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         took = lasted(task.finished_time or 0.0) if task.finished else ""
-        return Text(took, style="progress.elapsed", no_wrap=True)
+        return Text(took.rjust(_TIME), style="progress.elapsed", no_wrap=True)
+
+
+class _Now(ProgressColumn):
+    """How much of a step is done, and what is done just now; once it is done, how much it was."""
+
+    def render(self, task: Task) -> Text:
+        now = f"  {task.fields['now']}" if task.fields["now"] else ""
+        return Text.assemble(task.fields["amount"], (now, "dim"), overflow="ellipsis", no_wrap=True)
 
 
 def _line_of(width: int) -> tuple[ProgressColumn, ...]:
-    """The columns of a line, which fit the terminal; the first and the last are cut."""
+    """The columns of a line, which fit the terminal; what is done now has the rest of it."""
 
-    def cut(share: int) -> Column:
-        return Column(no_wrap=True, overflow="ellipsis", ratio=share)
+    def cut(columns: int) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis", max_width=columns)
 
-    first = TextColumn(
-        "{task.description}",
-        markup=False,
-        table_column=Column(no_wrap=True, overflow="ellipsis", max_width=max(width // 3, 12)),
-    )
-    amount = TextColumn("{task.fields[amount]}", markup=False, table_column=cut(1))
-    now = TextColumn("{task.fields[now]}", markup=False, style="dim", table_column=cut(1))
-    bar = (BarColumn(_BAR),) if width >= _ROOMY else ()
-    return (first, *bar, amount, _Time(), now)
+    bar = (BarColumn(_BAR, table_column=Column(min_width=_BAR)),) if width >= _ROOMY else ()
+    step = min(_STEP, width // 3)
+    rest = width - step - len(bar) * (_BAR + 1) - _TIME - 2
+    first = TextColumn("{task.description}", markup=False, table_column=cut(step))
+    return (first, *bar, _Now(table_column=cut(max(rest, _LEAST))), _Time())
 
 
 def _plain(text: str) -> str:

@@ -97,9 +97,10 @@ def _is_long(text: str) -> bool:
     return text.count("\n") + 1 >= shutil.get_terminal_size().lines
 
 
-def columns() -> int | None:
-    """The width of the terminal that stdout is; None where it is none, and lines have no end."""
-    if sys.stdout is None or not sys.stdout.isatty():
+def columns(*, err: bool = False) -> int | None:
+    """The width of the terminal that stdout, or stderr, is; None for none: lines have no end."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is None or not stream.isatty():
         return None
     return shutil.get_terminal_size().columns
 

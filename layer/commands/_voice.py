@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layer import spans
-from layer.commands._speech import Manner, is_drawn_on, say, shown_on
+from layer.commands._speech import Manner, columns, is_drawn_on, say, shown_on
 from layer.errors import LayerError, Unsolvable
 from layer.report import Reporter
+from layer.tables import folded
 from layer.words import lasted, size
 
 if TYPE_CHECKING:
@@ -101,13 +102,14 @@ class Narrator(Voice):
         self._tell_time()
         if error is None:
             return
-        say(f"error: {error.message}", err=True)
+        width = columns(err=True)
+        say(folded(f"error: {error.message}", width), err=True)
         if error.suggestions:
             say("hint: each of these was tried and can be done:", err=True)
-            for suggestion in error.suggestions:
+            for suggestion in error.suggestions:  # whole, as they are to be copied
                 say(f"  {suggestion}", err=True)
         elif error.hint or error.usual_hint:
-            say(f"hint: {error.hint or error.usual_hint}", err=True)
+            say(folded(f"hint: {error.hint or error.usual_hint}", width), err=True)
 
     @contextmanager
     def _drawing(self, *, is_passing: bool) -> Iterator[None]:
