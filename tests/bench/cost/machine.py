@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +32,11 @@ class Start:
 
 
 class Machine:
-    """A sysroot of its own below `folder`; objects are hard links to the repository's."""
+    """A sysroot of its own below `folder`; objects are hard links to the repository's.
+
+    What scenes take away between them stays in `bin` to the end: ext4 passes over each inode
+    that was freed in the last minutes, which the next to make files would pay for.
+    """
 
     def __init__(self, folder: Path, start: Start, *, is_synced: bool = True) -> None:
         self.folder = folder
@@ -39,7 +46,10 @@ class Machine:
         self.repos = folder / "repos"
         self.taken: dict[str, list[Path]] = {}  # the RPMs that come with a package
         self._profile = folder / "profile.json"
-        self.repos.mkdir(parents=True)
+        self._number = itertools.count()
+        self._bin = folder / "bin"
+        self._bin.mkdir(parents=True)
+        self.repos.mkdir()
         write_repo_file(self.repos, "bench", start.packages.as_uri())
         initialize(self.path, STATEROOT)
         repo = f"--repo={self.path}/ostree/repo"
@@ -86,13 +96,23 @@ class Machine:
         """Removes refs of layer's of these kinds, and what only they held."""
         for kind in kinds:
             shutil.rmtree(self.path / "ostree/repo/refs/heads" / kind, ignore_errors=True)
+        self._keep_objects()
         ostree("prune", f"--repo={self.path}/ostree/repo", "--refs-only")
 
     def undeploy(self) -> None:
         """Leaves the base alone deployed; what was imported stays."""
         while others := [d for d in self.host().sysroot.deployments() if not d.is_pinned]:
+            path = others[0].path
+            subprocess.run(["chattr", "-i", path], check=True)
+            self.discard(path)
+            path.mkdir()
             ostree("admin", "undeploy", f"--sysroot={self.path}", str(others[0].index))
-        shutil.rmtree(self.folder / "checkout", ignore_errors=True)
+        self.discard(self.folder / "checkout")
+
+    def discard(self, path: Path) -> None:
+        """Takes a directory away, if it is there."""
+        if path.exists():
+            path.rename(self._bin / str(next(self._number)))
 
     def reset(self) -> None:
         """As at the beginning, but for the metadata of repositories, which is warm."""
@@ -101,6 +121,15 @@ class Machine:
         for header in (self.path / f"ostree/deploy/{STATEROOT}/var/cache/layer").glob("headers/*"):
             header.unlink()
         self.forget("layer", "classic")
+
+    def _keep_objects(self) -> None:
+        """Gives a second name to each object that only this repository has."""
+        kept = self._bin / str(next(self._number))
+        kept.mkdir()
+        for folder in os.scandir(self.path / "ostree/repo/objects"):
+            for entry in os.scandir(folder):
+                if entry.stat(follow_symlinks=False).st_nlink == 1:
+                    os.link(entry, kept / entry.name, follow_symlinks=False)
 
     def _set_base(self, version: int) -> None:
         repo = f"--repo={self.path}/ostree/repo"

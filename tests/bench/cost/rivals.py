@@ -67,7 +67,7 @@ class Root:
         return found
 
     def _measure(self, command: Sequence[str]) -> Cost:
-        shutil.rmtree(self.path, ignore_errors=True)
+        self._machine.discard(self.path)
         database = self._machine.deployment / _DATABASE
         shutil.copytree(database, self.path / self._place)
         return measure(command, self._machine.synced)
