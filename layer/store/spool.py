@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 from layer.store.gobject import Gio, GLib
 
 _IN_MEMORY = 1 << 22  # bytes; what is larger goes to the disk
+_AT_ONCE = 1 << 16  # bytes; to put more together costs more than to give it in pieces
 
 
 class Spool:
@@ -44,6 +45,11 @@ class Spool:
     def stream(self) -> Any:
         """All that was written, as a `Gio.InputStream`."""
         if self._file is None:
-            return Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(b"".join(self._pieces)))
+            if self.size <= _AT_ONCE:
+                return Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(b"".join(self._pieces)))
+            stream = Gio.MemoryInputStream.new()
+            for piece in self._pieces:
+                stream.add_bytes(GLib.Bytes.new(piece))
+            return stream
         self._file.seek(0)  # which flushes, too
         return Gio.UnixInputStream.new(os.dup(self._file.fileno()), True)
