@@ -12,8 +12,8 @@ from layer.frozen import dataclass
 from layer.host import Host
 from layer.lock import LAYER, base_of, read_record
 from layer.model import TreeDiff, TriggerRun
-from layer.running import kept_ref
 from layer.store.trees import diff
+from layer.trigger_task import kept_ref
 from layer.triggers.format import Trigger
 from layer.triggers.match import fires
 

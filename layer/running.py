@@ -9,24 +9,20 @@ must run.
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from layer import spans
 from layer.errors import StoreError, TriggerFailed
 from layer.frozen import dataclass
 from layer.model import Commit, LeftToBoot, NearTree, Tree, TreeDiff, TriggerRun
-from layer.overlay import Effect, Folder, WriteRules, apply_effect, link_difference, read_effect
+from layer.overlay import Effect, Folder, apply_effect
 from layer.report import SILENT, Reporter
-from layer.sandbox.box import Sandbox, SandboxedCommand, SandboxOptions
-from layer.sandbox.process import Finished
+from layer.sandbox.box import SandboxOptions
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, diff, empty_tree, files_of, lookup
-from layer.trigger_inputs import Moment, Program, find_program, key_of
+from layer.trigger_inputs import Moment, find_program, key_of
+from layer.trigger_task import Task
 from layer.triggers.format import Trigger
 from layer.triggers.match import (
     Demand,
@@ -37,16 +33,11 @@ from layer.triggers.match import (
     on_demand,
     with_existing,
 )
+from layer.workbench import Workbench
 
 __all__ = ["SandboxOptions", "TriggerOutcome", "run_triggers"]
 
-_BY_SIGNAL = 128  # what a shell and bubblewrap add to a signal's number
-# Triggers whose commands wait for nothing but time, with the reason why a tree needs none of it.
-_SLEEPLESS = {
-    "fonts": "fc-cache sleeps 2 s at its end, so that later changes have later mtimes; ours are 0",
-}
 _PHASE = "Running triggers"
-_LINES = 20  # of a failed trigger's output that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,99 +77,95 @@ def run_triggers(
     may be kept for that. `epoch` in seconds is the time that commands see.
     """
     difference = diff(store, before, tree)
-    changed = set(_all_paths(difference))
-    writers: dict[str, str] = {}
-    runs: list[TriggerRun] = []
-    left: list[LeftToBoot] = []
-    with _Bench(store, near, scratch, options) as bench:
-        firings = [(t, fires_on_demand(t, difference, demand)) for t in triggers]
-        for trigger, firing in firings:
-            for planned in jobs_in(store, tree, trigger, firing):
-                job = on_demand(trigger, planned, demand)
-                program = find_program(store, tree, trigger)
-                moment = Moment(before, tree, tuple(sorted(changed)))
-                key = key_of(store, trigger, job, program, moment, epoch=epoch)
-                task = Task(trigger, job, program, key, epoch)
-                run, effect = _carry_out(store, bench, task, tree, reporter)
-                runs.append(run)
-                left += task.left_to_boot
-                after = apply_effect(store, tree, effect)
-                made = diff(store, tree, after)
-                changed.update(_all_paths(made))
-                writers.update(dict.fromkeys((*made.added, *made.changed), trigger.name))
-                writers = {path: who for path, who in writers.items() if path not in made.removed}
-                tree = after
-    return TriggerOutcome(tree, tuple(runs), tuple(sorted(writers.items())), tuple(left))
+    due = [(t, fires_on_demand(t, difference, demand)) for t in triggers]
+    work = _Work(store, before, tree, {*_all_paths(difference)}, demand, epoch)
+    with Workbench(store, near, scratch, options) as bench:
+        for number, (trigger, firing) in enumerate(due):
+            for job in work.jobs(trigger, firing):
+                task = work.task(trigger, job)
+                run, effect = _carry_out(work, bench, task, due[number:], reporter)
+                work.add(task, run, effect)
+    return work.outcome
 
 
 def _all_paths(difference: TreeDiff) -> tuple[str, ...]:
     return (*difference.added, *difference.changed, *difference.removed)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A trigger's job with the program that the tree has for it, None where it has none."""
+class _Work:
+    """Where the work stands: the tree now, and how it came to be so."""
 
-    trigger: Trigger
-    job: Job
-    program: Program | None
-    key: str
-    epoch: int
+    def __init__(
+        self,
+        store: ObjectStore,
+        before: Tree,
+        tree: Tree,
+        changed: set[str],
+        demand: Demand | None,
+        epoch: int,
+    ) -> None:
+        self.store = store
+        self.tree = tree
+        self._before = before
+        self._changed = changed
+        self._demand = demand
+        self._epoch = epoch
+        self._writers: dict[str, str] = {}
+        self._runs: list[TriggerRun] = []
+        self._left: list[LeftToBoot] = []
+        self.ahead: set[str] = set()  # triggers that were begun before their turn
 
-    def outcome(self, status: str, *, was_cached: bool = False) -> TriggerRun:
-        """The record of this job."""
-        return TriggerRun(self.trigger.name, self.key, status, self.job.values, was_cached)
+    def jobs(self, trigger: Trigger, firing: Firing | None) -> tuple[Job, ...]:
+        """What a trigger is to do as the tree is now."""
+        return jobs_in(self.store, self.tree, trigger, firing)
+
+    def task(self, trigger: Trigger, planned: Job) -> Task:
+        """The job, with the key of all that goes into it now."""
+        job = on_demand(trigger, planned, self._demand)
+        program = find_program(self.store, self.tree, trigger)
+        moment = Moment(self._before, self.tree, tuple(sorted(self._changed)))
+        key = key_of(self.store, trigger, job, program, moment, epoch=self._epoch)
+        return Task(trigger, job, program, key, self._epoch)
+
+    def add(self, task: Task, run: TriggerRun, effect: Effect) -> None:
+        """The job was done: the tree is another one from now on."""
+        self._runs.append(run)
+        self._left += task.left_to_boot
+        after = apply_effect(self.store, self.tree, effect)
+        made = diff(self.store, self.tree, after)
+        self._changed.update(_all_paths(made))
+        writers = self._writers | dict.fromkeys((*made.added, *made.changed), task.trigger.name)
+        self._writers = {path: who for path, who in writers.items() if path not in made.removed}
+        self.tree = after
 
     @property
-    def title(self) -> str:
-        """The trigger, and what it runs for."""
-        return " ".join((self.trigger.name, *self.job.values[:3]))
-
-    @property
-    def left_to_boot(self) -> tuple[LeftToBoot, ...]:
-        """What of it is to run at boot."""
-        if self.trigger.phase != "boot" or self.program is None:
-            return ()
-        may_fail = self.trigger.on_failure == "warn"
-        commands = tuple((*_environment(command), *command.argv) for command in self.commands)
-        timeout = self.trigger.timeout
-        return (LeftToBoot(self.trigger.name, self.key, commands, timeout, may_fail),)
-
-    @property
-    def ref(self) -> str:
-        """What names the kept output."""
-        return kept_ref(self.trigger.name, self.key)
-
-    @property
-    def rules(self) -> WriteRules:
-        """What it may write."""
-        return WriteRules(self.job.writes, self.job.scratch)
-
-    @property
-    def commands(self) -> Iterator[SandboxedCommand]:
-        """What to run, one after the other."""
-        assert self.program is not None
-        for command in self.job.commands:
-            yield SandboxedCommand(
-                argv=(f"/{self.program.path}", *command[1:]),
-                epoch=self.epoch,
-                timeout=self.trigger.timeout,
-                env=self.trigger.env,
-                needs_proc=self.trigger.needs_proc,
-                is_strict=self.trigger.dlopens_payload,
-                is_sleepless=self.trigger.name in _SLEEPLESS,
-            )
+    def outcome(self) -> TriggerOutcome:
+        """What came of it until now."""
+        written = tuple(sorted(self._writers.items()))
+        return TriggerOutcome(self.tree, tuple(self._runs), written, tuple(self._left))
 
 
-def _environment(command: SandboxedCommand) -> tuple[str, ...]:
-    """The start of a command line that sets variables for a command."""
-    pairs = tuple(f"{name}={value}" for name, value in command.env)
-    return ("/usr/bin/env", *pairs) if pairs else ()
+def _begin_ahead(
+    work: _Work, bench: Workbench, due: Sequence[tuple[Trigger, Firing | None]]
+) -> None:
+    """Begins all that waits for none of the triggers before it, of which the first has its turn."""
+    waiting: list[Trigger] = []
+    for trigger, firing in due:
+        if firing is None or trigger.phase != "build":
+            continue
+        is_free = not any(_waits(trigger, other) for other in waiting)
+        if is_free and trigger.name not in work.ahead:
+            work.ahead.add(trigger.name)
+            for job in work.jobs(trigger, firing):
+                task = work.task(trigger, job)
+                if task.program is not None and work.store.find_commit(task.ref) is None:
+                    bench.begin(task, work.tree)
+        waiting.append(trigger)
 
 
-def kept_ref(name: str, key: str) -> str:
-    """The ref of the commit that holds what a trigger wrote under a key."""
-    return f"layer/trigger/{name}/{key}"
+def _waits(trigger: Trigger, other: Trigger) -> bool:
+    """Whether one says that the other comes first."""
+    return other.name in trigger.after or trigger.name in other.before
 
 
 def jobs_in(
@@ -192,9 +179,14 @@ def jobs_in(
 
 
 def _carry_out(
-    store: ObjectStore, bench: _Bench, task: Task, tree: Tree, reporter: Reporter
+    work: _Work,
+    bench: Workbench,
+    task: Task,
+    due: Sequence[tuple[Trigger, Firing | None]],
+    reporter: Reporter,
 ) -> tuple[TriggerRun, Effect]:
-    trigger = task.trigger
+    """Runs or replays a task; `due` are its trigger and those that come later."""
+    trigger, store = task.trigger, work.store
     if trigger.phase != "build":
         return task.outcome("deferred"), Effect()
     if task.program is None:
@@ -211,120 +203,14 @@ def _carry_out(
         reporter.part(f"Trigger {task.title}: as before", _PHASE)
         return task.outcome("done", was_cached=True), _read_kept(store, commit)
     reporter.part(f"Running trigger {task.title}", _PHASE)
-    spans.tally("triggers executed")
-    effect = bench.run(task, tree, reporter)
-    if effect is None:
-        return task.outcome("failed"), Effect()
-    _keep(store, task, effect)
-    return task.outcome("done"), effect
-
-
-class Layers:
-    """The lower layers of an overlay that shows one tree after the other as /usr."""
-
-    def __init__(self, store: ObjectStore, near: NearTree, scratch: Path) -> None:
-        self._store = store
-        self._scratch = scratch
-        self._lowers = [near.path / "usr"] if near.path else []
-        self._shown = _usr(store, near.root) if near.path else None
-        self._differences = 0
-
-    def lay(self, tree: Tree) -> tuple[Path, ...]:
-        """The directories that show `tree`: only what differs is linked, on top."""
-        usr = _usr(self._store, tree)
-        if usr is None:
-            raise TriggerFailed("the tree has no usr")
-        if usr != self._shown:
-            folder = self._scratch / f"difference-{self._differences}"
-            self._differences += 1
-            link_difference(self._store, self._shown, usr, folder)
-            self._lowers.insert(0, folder)
-            self._shown = usr
-        return tuple(self._lowers)
-
-
-class _Bench:
-    """Where commands run: opens the sandbox when the first must, and lays trees over each other."""
-
-    def __init__(
-        self, store: ObjectStore, near: NearTree, scratch: Path, options: SandboxOptions | None
-    ) -> None:
-        self._store = store
-        self._scratch = scratch
-        self._options = options
-        self._stack = ExitStack()
-        self._sandbox: Sandbox | None = None
-        self._layers = Layers(store, near, scratch)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def run(self, task: Task, tree: Tree, reporter: Reporter) -> Effect | None:
-        """What the task's commands do to `tree`; None where one failed and that is no matter."""
-        if self._sandbox is None:
-            sandbox = Sandbox(self._scratch, self._options)
-            self._sandbox = self._stack.enter_context(sandbox)
-        overlay = self._sandbox.overlay(self._layers.lay(tree))
-        for command in task.commands:
-            finished = self._sandbox.run(overlay, command)
-            if fact_of(task.trigger, finished):
-                failure = _failure(task, finished, self._sandbox.replay(overlay, command))
-                if task.trigger.on_failure == "abort":
-                    raise failure
-                reporter.note(failure.message)
-                return None
-        try:
-            return read_effect(self._store, tree, overlay.upper, task.rules)
-        except TriggerFailed as error:
-            raise TriggerFailed(
-                f"trigger {task.trigger.name} {error.message}",
-                f"add the paths to io.writes or io.scratch of {task.trigger.source}",
-            ) from error
-
-
-def _usr(store: ObjectStore, tree: Tree) -> Tree | None:
-    usr = lookup(store, tree, "usr")
-    return usr if isinstance(usr, Tree) else None
-
-
-def _failure(task: Task, finished: Finished, replay: str) -> TriggerFailed:
-    return TriggerFailed(
-        "\n  ".join(
-            [
-                f"trigger {task.trigger.name} {fact_of(task.trigger, finished)}",
-                *last_lines(finished),
-            ]
-        ),
-        f"as long as its scratch directory is kept, this replays it:\n{replay}",
-    )
-
-
-def fact_of(trigger: Trigger, finished: Finished) -> str:
-    """How a command failed, as the end of a sentence; "" where it did not."""
-    if finished.is_timeout:
-        return f"did not end within {trigger.timeout} s"
-    if finished.reached:
-        return finished.reached
-    if finished.status > _BY_SIGNAL:
-        return f"was killed by {_signal_name(finished.status - _BY_SIGNAL)}"
-    return f"failed with status {finished.status}" if finished.status else ""
-
-
-def last_lines(finished: Finished) -> tuple[str, ...]:
-    """The end of what a command printed."""
-    return tuple(finished.output.rstrip().splitlines()[-_LINES:])
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    bench.begin(task, work.tree)
+    _begin_ahead(work, bench, due)
+    done = bench.take(task)
+    if done.failure:
+        reporter.note(done.failure)
+        return task.outcome("failed"), done.effect
+    _keep(store, task, done.effect)
+    return task.outcome("done"), done.effect
 
 
 def _keep(store: ObjectStore, task: Task, effect: Effect) -> None:

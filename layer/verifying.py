@@ -22,7 +22,7 @@ from layer.model import Commit, NearTree, Tree, TreeDiff
 from layer.overlay import Effect, read_effect
 from layer.pipeline import TRIGGER_EPOCH
 from layer.querying import pending, require_subject
-from layer.running import Layers, Task, fact_of, jobs_in, last_lines
+from layer.running import jobs_in
 from layer.sandbox.box import Overlay, Sandbox, SandboxOptions
 from layer.sandbox.process import find_program as find_host_program
 from layer.store.contract import ObjectStore
@@ -31,9 +31,11 @@ from layer.takeover import below
 from layer.tracing import STRACE, Declared, parse_trace, undeclared
 from layer.trigger_inputs import find_program
 from layer.trigger_set import read_trigger_set
+from layer.trigger_task import Task, fact_of, last_lines
 from layer.triggers.format import Trigger
 from layer.triggers.globs import literal, match
 from layer.triggers.match import fires, is_excluded, matching
+from layer.workbench import Layers
 
 _DAYS = 400
 _FAKETIME = ("lib*/faketime/libfaketime.so.1", "lib/*/faketime/libfaketime.so.1")

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-import layer.running
+import layer.workbench
 from layer.cleaning import clean_up
 from layer.copies import REFS, Copies
 from layer.errors import Conflict, StoreError
@@ -324,7 +324,7 @@ def test_labels_of_this_machine_never_get_in(
 ) -> None:
     """As on a host with SELinux, every file that a trigger writes has a label of the host's."""
     expected = machine.install("apple", "daemon").checksum
-    real = layer.running.read_effect
+    real = layer.workbench.read_effect
     labelled = []
 
     def read_labelled(store, tree, upper, rules):  # type: ignore[no-untyped-def]
@@ -334,7 +334,7 @@ def test_labels_of_this_machine_never_get_in(
                 labelled.append(path.name)
         return real(store, tree, upper, rules)
 
-    monkeypatch.setattr(layer.running, "read_effect", read_labelled)
+    monkeypatch.setattr(layer.workbench, "read_effect", read_labelled)
     other = policy_world.machine(tmp_path / "other")
     assert other.install("apple", "daemon").checksum == expected
     assert {"passwd", "ld.so.cache"} <= set(labelled)

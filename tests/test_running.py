@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from layer import running
+from layer import workbench
 from layer.errors import TriggerFailed
 from layer.model import Directory, NearTree, Tree, TriggerRun
 from layer.overlay import link_difference
@@ -47,6 +47,7 @@ def trigger(script: str, *, name: str = "demo", **keys: object) -> Trigger:
         "timeout": 20,
         "tool": "sh",
         "needs": [],
+        "after": [],
         "args": [],
         **keys,
     }
@@ -66,6 +67,8 @@ def trigger(script: str, *, name: str = "demo", **keys: object) -> Trigger:
         [policy]
         on_failure = {said["on_failure"]}
         missing_tool = {said["missing_tool"]}
+        [order]
+        after = {said["after"]}
         [io]
         writes = {said["writes"]}
         scratch = {said["scratch"]}
@@ -391,7 +394,7 @@ def forbid_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *_: object) -> None:
             raise AssertionError("a sandbox was set up")
 
-    monkeypatch.setattr(running, "Sandbox", Forbidden)
+    monkeypatch.setattr(workbench, "Sandbox", Forbidden)
 
 
 @pytest.mark.usefixtures("no_sandbox")

@@ -101,8 +101,8 @@ class Overlay:
 class Sandbox:
     """Overlays, and commands that run over them; a context that leaves no mount behind.
 
-    To be used from one thread, for the kernel ends a command with the thread
-    that started it. `scratch` is a directory of the caller's, who removes it; the mounts hide
+    To be used from one thread, but for `kill`: the kernel ends a command with the thread that
+    started it. `scratch` is a directory of the caller's, who removes it; the mounts hide
     `scratch/mount`, in the sandbox's own namespace alone.
     """
 
@@ -113,6 +113,13 @@ class Sandbox:
         self._overlays = 0
 
     def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Sets up where commands run, unless that is done."""
+        if self._holder is not None:
+            return
         self._point.mkdir(mode=0o700, exist_ok=True)
         script = f"{self._space_script()}\necho ready\nread -r _ || :"
         holder = subprocess.Popen(
@@ -135,9 +142,8 @@ class Sandbox:
                     "mounting needs root, and the programs unshare and mount",
                 )
         except BaseException:
-            self._end()
+            self.close()
             raise
-        return self
 
     def __exit__(
         self,
@@ -145,7 +151,24 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self.close()
+
+    def kill(self) -> None:
+        """Ends what runs in it, from another thread; it is of no use after this."""
+        holder = self._holder
+        if holder is not None:
+            holder.kill()
+
+    def close(self) -> None:
+        """Leaves no mount and no process behind."""
+        holder, self._holder = self._holder, None
+        if holder is None:
+            return
+        holder.kill()
+        holder.wait()
+        for pipe in (holder.stdin, holder.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def overlay(self, lowers: Sequence[Path]) -> Overlay:
         """A new writable view of a /usr that lies in `lowers`, the uppermost first."""
@@ -282,16 +305,6 @@ class Sandbox:
             *("--remount-ro", "/", "--chdir", "/", "--"),
             *command.argv,
         ]
-
-    def _end(self) -> None:
-        holder, self._holder = self._holder, None
-        if holder is None:
-            return
-        holder.kill()
-        holder.wait()
-        for pipe in (holder.stdin, holder.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 _UNSHARE = ("unshare", "--mount", "--propagation", "private", "--")
