@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ HOST = "/run/host"
 INSTALL = "community.general.rpm_ostree_pkg: {name: [apple, web], state: present}"
 REMOVE = "community.general.rpm_ostree_pkg: {name: [apple], state: absent}"
 UPGRADE = "ansible.posix.rpm_ostree_upgrade: {os: tiny}"
+PAGE = ROOT / "docs/how-to/ansible.md"
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, str]]:
+    """The recap of each play by its title; all of them are shown at the end."""
+    recaps: dict[str, str] = {}
+    yield recaps
+    lines = [f"{title:<20}{line}" for title, line in recaps.items()]
+    print("\n".join(["", "# Recap", *lines]), file=sys.stderr)
 
 
 @pytest.fixture
@@ -40,8 +51,18 @@ def booted(own_world: World, tmp_path: Path) -> Booted:
     return Booted(machine, tmp_path / "booted", is_readonly=False)
 
 
-def play(booted: Booted, folder: Path, title: str, *tasks: str, status: int = 0) -> str:
-    """What a playbook with these tasks prints; with `-s` it is shown, too."""
+def play(
+    booted: Booted,
+    folder: Path,
+    played: dict[str, str],
+    title: str,
+    *tasks: str,
+    status: int = 0,
+) -> str:
+    """What a playbook with these tasks prints, whose recap is that of the page.
+
+    With `-s` it is shown, too.
+    """
     lines = ["- hosts: localhost", "  gather_facts: false", "  tasks:"]
     lines += [f"    - {task}" for task in tasks]
     (folder / "play.yml").write_text("\n".join([*lines, ""]))
@@ -60,6 +81,10 @@ def play(booted: Booted, folder: Path, title: str, *tasks: str, status: int = 0)
     command = ("env", *words, "python3", "-m", "ansible", "playbook", f"{HOST}{folder}/play.yml")
     done = booted.run(*command, status=status)
     print(f"\n# {title}\n{done.stdout}", file=sys.stderr)
+    figures = recap(done.stdout)
+    told = (f"{name}={figures[name]}" for name in ("ok", "changed", "unreachable", "failed"))
+    played[title] = f"localhost : {'  '.join(told)}"
+    assert f"{title:<20}{played[title]}\n" in PAGE.read_text()
     return done.stdout
 
 
@@ -81,36 +106,40 @@ def changed(printed: str) -> int:
 
 
 def test_the_page_about_ansible_says_what_is_played_here() -> None:
-    page = (ROOT / "docs/how-to/ansible.md").read_text()
+    page = PAGE.read_text()
     assert all(f"    - {task}\n" in page for task in (INSTALL, UPGRADE))
-    assert len(re.findall(r"^.* localhost : ok=\d  changed=\d ", page, re.MULTILINE)) == 7
+    assert len(re.findall(r"^.* localhost : ok=\d  changed=\d ", page, re.MULTILINE)) == 8
 
 
 @pytest.mark.slow
-def test_playbooks_change_a_machine_once(booted: Booted, tmp_path: Path) -> None:
+def test_playbooks_change_a_machine_once(
+    booted: Booted, tmp_path: Path, played: dict[str, str]
+) -> None:
     world, machine = booted.machine.world, booted.machine
-    assert changed(play(booted, tmp_path, "install", INSTALL)) == 1
+    assert changed(play(booted, tmp_path, played, "install", INSTALL)) == 1
     booted.reboot()
     assert machine.layered() == ["apple", "libseed", "web"]
-    assert changed(play(booted, tmp_path, "install again", INSTALL)) == 0
-    assert changed(play(booted, tmp_path, "remove", REMOVE)) == 1
+    assert changed(play(booted, tmp_path, played, "install again", INSTALL)) == 0
+    assert changed(play(booted, tmp_path, played, "remove", REMOVE)) == 1
     booted.reboot()
     assert machine.layered() == ["web"]
-    assert changed(play(booted, tmp_path, "remove again", REMOVE)) == 0
-    assert changed(play(booted, tmp_path, "upgrade, nothing new", UPGRADE)) == 0
+    assert changed(play(booted, tmp_path, played, "remove again", REMOVE)) == 0
+    assert changed(play(booted, tmp_path, played, "upgrade unchanged", UPGRADE)) == 0
     world.publish(tiny_rpm("tiny-libc", version="2.37", arch="x86_64"))
     world.compose()
-    assert changed(play(booted, tmp_path, "upgrade", UPGRADE)) == 1
-    assert changed(play(booted, tmp_path, "upgrade again", UPGRADE)) == 0
+    assert changed(play(booted, tmp_path, played, "upgrade", UPGRADE)) == 1
+    assert changed(play(booted, tmp_path, played, "upgrade again", UPGRADE)) == 0
     booted.reboot()
     assert machine.layered() == ["web"]
     remove([machine.path])
 
 
 @pytest.mark.slow
-def test_a_playbook_that_asks_for_what_is_not_there_fails(booted: Booted, tmp_path: Path) -> None:
+def test_a_playbook_that_asks_for_what_is_not_there_fails(
+    booted: Booted, tmp_path: Path, played: dict[str, str]
+) -> None:
     task = INSTALL.replace("web", "no-such")
-    printed = play(booted, tmp_path, "no such package", task, status=2)
+    printed = play(booted, tmp_path, played, "no such package", task, status=2)
     assert recap(printed)["failed"] == 1
     assert "no-such" in printed
     remove([booted.machine.path])
