@@ -9,16 +9,19 @@ import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from layer.errors import Conflict
 from layer.layout import PlacedFile, is_root
 from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
 from layer.multilib import gives_way, is_decided
-from layer.ownership import Ownership, open_ownership
 from layer.paths import user_path
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 from layer.words import shown
+
+if TYPE_CHECKING:
+    from layer.ownership import Ownership
 
 DIFFERENT = "different content, mode or owner"
 FILE_OVER_DIRECTORY = "a file over a directory"
@@ -155,6 +158,8 @@ def _with_base(
         ownership: Ownership | None = None
         for header, path, claim in _met(store, base.root, packages, gone):
             # Only now: mostly nobody meets anything in the base.
+            from layer.ownership import open_ownership
+
             ownership = ownership or stack.enter_context(open_ownership(store, base))
             what, opponent = _clash_with_base(store, base.root, ownership, path, claim, without)
             if what:

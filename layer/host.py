@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from layer import bootplan, staged
+from layer import bootplan
 from layer.configured import read_configured, read_default_access
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
 from layer.frozen import dataclass
@@ -20,7 +21,6 @@ from layer.origin import Origin, parse_origin
 from layer.report import SILENT, Reporter
 from layer.repository import Access, Preference
 from layer.repository_choice import Choice, choose
-from layer.sandbox.box import SandboxOptions
 from layer.settings import PATH as SETTINGS
 from layer.settings import Settings, parse_settings
 from layer.signing import Fetching
@@ -34,6 +34,9 @@ from layer.takeover import read_any_lock, read_base
 from layer.trigger_set import LocalFiles, read_local, read_triggers
 from layer.triggers.format import Trigger
 from layer.user_cache import cache_of_user
+
+if TYPE_CHECKING:
+    from layer.sandbox.box import SandboxOptions
 
 _KARGS = "usr/lib/bootc/kargs.d"
 
@@ -147,6 +150,8 @@ class Host:
 
     def state(self) -> MachineState:
         """All deployments of all stateroots, and what became of the one that was staged last."""
+        from layer import staged
+
         present = self.sysroot.deployments()
         return MachineState(
             deployments=tuple(self._state(deployment) for deployment in present),

@@ -35,7 +35,6 @@ from layer.model import (
 )
 from layer.rpmfile.capabilities import XATTR, parse_capabilities
 from layer.rpmfile.header import parse_header
-from layer.rpmfile.payload import read_payload
 from layer.store.contract import ObjectStore
 from layer.store.objects import OstreeStore
 from layer.store.trees import TreeEditor, empty_tree, lookup
@@ -207,6 +206,8 @@ class _Import:
 
     def read(self, path: Path, checksum: str) -> None:
         """Stores all content, which is checked on the way."""
+        from layer.rpmfile.payload import read_payload  # no plan has a use for it
+
         for file in read_payload(path, self._header, checksum):
             source = file.files[0]
             places = [self._places[n] for n in map(id, file.files) if n in self._places]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from layer import initramfs
 from layer.errors import InvalidInput, PackageRefused, TriggerFailed
 from layer.layout import Placement
 from layer.lock import TreeOptions
 from layer.model import Commit, PackageHeader, Tree
-from layer.running import TriggerOutcome
 from layer.store.contract import ObjectStore
 from layer.store.trees import lookup
 from layer.trigger_inputs import find_program
 from layer.triggers.format import Trigger
 from layer.triggers.match import Demand
+
+if TYPE_CHECKING:
+    from layer.running import TriggerOutcome
 
 MODULES = "usr/lib/modules"
 _KERNEL = re.compile(rf"{MODULES}/([^/]+)/vmlinuz")

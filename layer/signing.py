@@ -10,15 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from layer.errors import InvalidInput, LayerError, PackageRefused, RepositoryError
 from layer.fetch.metadata import fetch_metadata
-from layer.fetch.urls import fetch_url
 from layer.frozen import dataclass
 from layer.importer import find_package, read_package_blob
 from layer.model import Package, Repository, RepositoryMetadata, SigningKey
-from layer.openpgp import LARGEST, read_keys
 from layer.records import read_record, write_record
 from layer.report import Reporter
 from layer.repository import Access
-from layer.rpmfile.signatures import open_keyring
 from layer.store.objects import OstreeStore
 
 SCHEMA = 1
@@ -109,6 +106,8 @@ def _check(
     fetched: Mapping[Package, Path],
     keys: Sequence[SigningKey],
 ) -> list[str]:
+    from layer.rpmfile.signatures import open_keyring  # for packages that are to be signed
+
     faults = []
     with (
         tempfile.TemporaryDirectory(prefix="layer-") as folder,
@@ -154,6 +153,9 @@ def keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ...
 
 def _read_keys(url: str, fetching: Fetching, access: Access) -> tuple[SigningKey, ...]:
     """The keys at a URL; those of the network are fetched once, unless they cannot be used."""
+    from layer.fetch.urls import fetch_url  # these two for repositories that have keys
+    from layer.openpgp import LARGEST, read_keys
+
     parts = urlsplit(url)
     if parts.scheme == "file":
         return read_keys(Path(unquote(parts.path)), url)

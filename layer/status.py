@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layer.frozen import dataclass
 from layer.grouped import groups_among, without_groups
-from layer.live.plan import Process
 from layer.lock import Lock
 from layer.model import (
     Commit,
@@ -21,6 +20,9 @@ from layer.model import (
 )
 from layer.nevra import successors
 from layer.origin import Origin
+
+if TYPE_CHECKING:
+    from layer.live.plan import Process
 
 
 @dataclass(frozen=True, slots=True)

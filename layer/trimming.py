@@ -18,7 +18,6 @@ from pathlib import Path
 from layer import ids
 from layer.audit.package import audit_of
 from layer.audit.verdict import Alternative
-from layer.essentials import refuse_essential
 from layer.frozen import dataclass
 from layer.layout import HEADERS, place, tmpfiles_path
 from layer.lock import LAYER, read_record
@@ -91,6 +90,8 @@ def what_goes(
     """
     if not packages:
         return Going()
+    from layer.essentials import refuse_essential  # which few changes need
+
     with _open(store, base.root) as stored:
         headers = [h for nevra in packages for h in stored.named(nevra.name, nevra)]
         refuse_essential(headers, coming)

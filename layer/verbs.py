@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from layer import bootplan, cleaning, moves
+from layer import bootplan, moves
 from layer.change import Change, EtcEdit
 from layer.errors import InvalidInput, NotFound, RepositoryError, Unreachable
 from layer.feasibility import check_room_to_boot, check_room_to_reorder, tracked_files
@@ -185,6 +185,8 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
     One RepositoryError at the end names all that cannot be had. A note names such as may be
     missing.
     """
+    from layer import cleaning  # loads much, which no other verb here needs
+
     repositories = host.repositories()
     if not repositories:
         raise NotFound(

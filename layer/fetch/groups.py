@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 
 from layer.errors import InvalidInput
-from layer.fetch.markup import CODECS
 from layer.fetch.transfer import broken
 from layer.groups import Catalogue, merged, parse_groups
 from layer.model import RepositoryMetadata
@@ -22,7 +21,9 @@ def read_groups(metadata: Iterable[RepositoryMetadata]) -> Catalogue:
 
 
 def _read(metadata: RepositoryMetadata) -> Catalogue:
-    from layer.rpmfile.stream import decompressed  # loads rpm, which a list of groups alone needs
+    # They load rpm, which a list of groups alone needs.
+    from layer.fetch.markup import CODECS
+    from layer.rpmfile.stream import decompressed
 
     path = metadata.groups
     assert path is not None

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 from layer import spans
 from layer.errors import InvalidInput, RepositoryError, Unreachable
-from layer.fetch.markup import check_markup
 from layer.fetch.mirrors import LISTS, Located, locate
 from layer.fetch.repomd import GROUPS, KINDS, LARGEST, REPOMD, Record, parse_repomd
 from layer.fetch.transfer import (
@@ -24,7 +23,6 @@ from layer.fetch.transfer import (
     scratch_in,
 )
 from layer.model import Repository, RepositoryMetadata, SigningKey
-from layer.openpgp import verify_detached
 from layer.report import Reporter
 from layer.repository import NEVER
 
@@ -250,6 +248,8 @@ def _sweep(directory: Path, records: Iterable[Record]) -> None:
 def _verify(
     repository: Repository, repomd: Path, signature: Path, keys: Sequence[SigningKey]
 ) -> None:
+    from layer.openpgp import verify_detached  # for the repositories that are signed
+
     try:
         verify_detached(repomd, signature, keys)
     except InvalidInput as error:
@@ -262,6 +262,8 @@ def _verify(
 
 
 def _check(repository: Repository, href: str, path: Path) -> None:
+    from layer.fetch.markup import check_markup  # for metadata that are new
+
     try:
         check_markup(path)
     except InvalidInput as error:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from layer.config import is_base_url
 from layer.errors import InvalidInput, Unreachable
-from layer.fetch.markup import check_markup
 from layer.fetch.transfer import CHECKSUMS, Download, broken, perform, raise_failures, scratch_in
 from layer.frozen import dataclass
 from layer.model import Repository
@@ -73,6 +72,8 @@ def _read(repository: Repository, kind: str, path: Path) -> Located:
     url = repository.metalink if kind == "metalink" else repository.mirrorlist
     named = replace(repository, base_urls=(url,))  # for errors
     if kind == "metalink":
+        from layer.fetch.markup import check_markup
+
         try:
             check_markup(path)
         except InvalidInput as error:
