@@ -15,9 +15,9 @@ from layer.errors import Conflict
 from layer.layout import PlacedFile, is_root
 from layer.model import Commit, Nevra, PackageFile, PackageHeader, Tree
 from layer.multilib import gives_way, is_decided
-from layer.paths import user_path
+from layer.paths import directories_above, user_path
 from layer.store.contract import ObjectStore
-from layer.store.trees import lookup
+from layer.store.trees import lookup, lookup_all
 from layer.words import shown
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ def _among(packages: Sequence[Placed]) -> Iterator[str]:
     taken: dict[str, list[Claim]] = defaultdict(list)
     implied: dict[str, set[Nevra]] = defaultdict(set)  # the packages that have files below a path
     for header, files in packages:
-        for placed in files:
-            for parent in _parents(placed.path):
-                implied[parent].add(header.nevra)
+        for folder in directories_above(placed.path for placed in files):
+            implied[folder].add(header.nevra)
     for header, files in packages:
         for placed in files:
             claims, new = taken[placed.path], (header, placed.source)
@@ -104,6 +103,8 @@ def beaten(claims: Sequence[Claim]) -> list[Claim]:
 
 def first_clash(claims: Sequence[Claim], new: Claim) -> tuple[Claim, str] | None:
     """The claim beside which another cannot be, and why; first of those that have the path."""
+    if not claims:
+        return None  # as of nearly all paths
     lost = beaten(claims)
     for claim in sorted(claims, key=lambda claim: claim in lost):
         what = _clash(claim, new)
@@ -172,12 +173,13 @@ def _met(
 ) -> Iterator[tuple[PackageHeader, str, Claim | None]]:
     """Where packages come upon something of the base; no claim for a directory they imply."""
     for header, files in packages:
-        implied = {parent for placed in files for parent in _parents(placed.path)}
+        implied = directories_above(placed.path for placed in files)
+        there = lookup_all(store, base, [*implied, *(placed.path for placed in files)])
         for path in sorted(implied):
-            if isinstance(lookup(store, base, path), str) and path not in gone:
+            if isinstance(there.get(path), str) and path not in gone:
                 yield header, path, None
         for placed in files:
-            found = None if placed.path in gone else lookup(store, base, placed.path)
+            found = None if placed.path in gone else there.get(placed.path)
             is_directory = stat.S_ISDIR(placed.source.mode)
             if found is not None and not (is_directory and isinstance(found, Tree)):
                 yield header, placed.path, (header, placed.source)
@@ -205,10 +207,3 @@ def _clash_with_base(
         return DIFFERENT, ""
     clash = first_clash(lost, claim)
     return (clash[1], str(clash[0][0].nevra)) if clash else ("", "")
-
-
-def _parents(path: str) -> Iterator[str]:
-    at = path.find("/")
-    while at != -1:
-        yield path[:at]
-        at = path.find("/", at + 1)

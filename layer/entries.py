@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 
 from layer.model import PackageFile
 from layer.words import shown
@@ -14,6 +15,8 @@ _LONGEST_TARGET = 4095  # bytes, of a link: PATH_MAX without its NUL
 _LONGEST_PATH = 3584  # bytes: PATH_MAX, and room for where a deployment itself lies
 _DEEPEST = 128  # components
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?")
+# As nearly all paths are; of the others every fault is looked for by itself.
+_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/\x80-\U0010ffff]{1,255})+")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # how what is no UTF-8 is decoded
 
 
@@ -23,6 +26,9 @@ def fault_of(file: PackageFile) -> str:
 
 
 def _path_faults(file: PackageFile) -> Iterator[str]:
+    is_short = len(file.path) <= _LONGEST_PATH and file.path.count("/") < _DEEPEST
+    if is_short and _PLAIN.fullmatch(file.path):
+        return
     names = file.path.split("/")
     if len(_bytes(file.path)) > _LONGEST_PATH:
         yield f"is longer than {_LONGEST_PATH} bytes"
@@ -46,13 +52,18 @@ def _other_faults(file: PackageFile) -> Iterator[str]:
             yield "is a link whose target is empty or not UTF-8"
         if len(_bytes(file.link_to)) > _LONGEST_TARGET:
             yield f"is a link whose target is longer than {_LONGEST_TARGET} bytes"
-    if not (_OWNER.fullmatch(file.user) and _OWNER.fullmatch(file.group)):
+    if not (_is_name(file.user) and _is_name(file.group)):
         yield (
             f"has the owner '{shown(file.user)}' and group '{shown(file.group)}', "
             "which are no names"
         )
     if stat.S_IFMT(file.mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         yield "is a device, FIFO or socket"
+
+
+@lru_cache(maxsize=128)
+def _is_name(owner: str) -> bool:
+    return bool(_OWNER.fullmatch(owner))
 
 
 def _bytes(text: str) -> bytes:

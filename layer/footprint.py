@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from layer.effects import Disk
 from layer.frozen import dataclass
@@ -15,10 +15,11 @@ from layer.labelling import has_policy
 from layer.layout import HEADERS
 from layer.lock import read_record as read_lock_record
 from layer.model import Commit, Tree
+from layer.paths import directories_above
 from layer.records import read_cached, write_record
 from layer.rpmdb import DATABASE_FILE, database_path
 from layer.store.contract import ObjectStore
-from layer.store.trees import directories_of, files_of, lookup
+from layer.store.trees import directories_of, files_of, lookup, lookup_all
 
 _SCHEMA = 1
 _CHECKSUMS = (33, 66)  # bytes of a file and of a directory in a directory object, beside the name
@@ -190,9 +191,9 @@ def _note(names: dict[str, int], path: str, *, is_directory: bool) -> None:
     """Adds a path to the sizes of directory objects, with all above it."""
     if is_directory:
         names.setdefault(path, 1)
-    parent = str(PurePath(path).parent)
+    parent, name = _split(path)
     is_known = parent in names
-    names[parent] = names.get(parent, 1) + len(PurePath(path).name) + _CHECKSUMS[is_directory]
+    names[parent] = names.get(parent, 1) + len(name) + _CHECKSUMS[is_directory]
     if not is_known and parent != ".":
         _note(names, parent, is_directory=True)
 
@@ -255,9 +256,10 @@ def _made(packages: Sequence[Coming], triggers: Collection[str]) -> Iterator[tup
     for suffix, folder, factor in (made for name, made in _MADE.items() if name in triggers):
         for package in packages:
             for file in package.placement.files:
-                path = PurePath(file.path)
-                if path.suffix == suffix and stat.S_ISREG(file.source.mode):
-                    yield str(path.parent / folder / path.name), factor * file.source.size
+                if file.path.endswith(suffix) and stat.S_ISREG(file.source.mode):
+                    parent, name = _split(file.path)
+                    if name != suffix:  # which begins with a dot, as a hidden file does
+                        yield f"{parent}/{folder}/{name}", factor * file.source.size
 
 
 def _tree_directories(
@@ -267,7 +269,10 @@ def _tree_directories(
     folders: dict[str, set[str]] = {}
     for path in paths:
         for parent, child in _steps(path):
-            folders.setdefault(parent, set()).add(child)
+            names = folders.setdefault(parent, set())
+            if child in names:
+                break  # all above is known as well
+            names.add(child)
     for folder, names in folders.items():
         there = lookup(store, root, "" if folder == "." else folder)
         size = sum(len(name) + _CHECKSUMS[0] for name in names)
@@ -280,9 +285,15 @@ def _tree_directories(
 
 def _steps(path: str) -> Iterator[tuple[str, str]]:
     while path not in (".", ""):
-        parent = PurePath(path).parent
-        yield str(parent), PurePath(path).name
-        path = str(parent)
+        parent, name = _split(path)
+        yield parent, name
+        path = parent
+
+
+def _split(path: str) -> tuple[str, str]:
+    """A directory, "." for the tree's own, and a name in it; pathlib takes ten times as long."""
+    parent, _, name = path.rpartition("/")
+    return parent or ".", name
 
 
 def _new_paths(
@@ -296,17 +307,17 @@ def _new_paths(
     """Directories that the checkout gains, and the files of /etc, which are copies."""
     if places.deployment is None:
         return 0
-    folders, copied = set(), 0
-    for package in packages:
-        for file in package.placement.files if package.is_new else ():
-            is_directory = stat.S_ISDIR(file.source.mode)
-            start = file.path if is_directory else str(PurePath(file.path).parent)
-            folders.update({start, *(parent for parent, _ in _steps(start))})
-            if file.path.startswith("usr/etc/") and stat.S_ISREG(file.source.mode):
-                copied += -(-file.source.size // work.block) * work.block
     new = [package for package in packages if package.is_new]
-    folders.update(str(PurePath(path).parent) for path, _ in _made(new, triggers))
-    gained = [f for f in folders if f != "." and lookup(store, before.root, f) is None]
+    files = [file for package in new for file in package.placement.files]
+    folders = directories_above(file.path for file in files)
+    copied = 0
+    for file in files:
+        if stat.S_ISDIR(file.source.mode):
+            folders.add(file.path)
+        elif file.path.startswith("usr/etc/") and stat.S_ISREG(file.source.mode):
+            copied += -(-file.source.size // work.block) * work.block
+    folders.update(_split(path)[0] for path, _ in _made(new, triggers))
+    gained = folders - lookup_all(store, before.root, folders).keys()
     in_etc = sum(folder.startswith("usr/etc/") for folder in gained)
     return copied + (len(gained) + in_etc) * _directory_size(places.deployment)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import PurePath
 
 from layer import initramfs
 from layer.audit.package import audit_of
@@ -15,11 +14,11 @@ from layer.layout import Placement, place, tmpfiles_path
 from layer.lock import DEFAULTS, TreeOptions
 from layer.model import Commit, PackageHeader, Tree, TreeDiff
 from layer.packages import PackageDiff, diff
-from layer.paths import tree_paths
+from layer.paths import directories_above, tree_paths
 from layer.rewriting import declared_files
 from layer.rpmfile.version import compare_versions
 from layer.store.contract import ObjectStore
-from layer.store.trees import files_of, lookup
+from layer.store.trees import files_of, lookup, lookup_all
 from layer.trigger_set import is_trigger_file
 from layer.triggers.format import Trigger
 from layer.triggers.match import Firing, fires, with_existing
@@ -86,14 +85,14 @@ def firings(
         for header, audit in zip(headers, audits, strict=False)
         for path in declared_files(header.nevra.name, audit.rewrites)
     ]
-    there = {path for path in paths if lookup(store, base.root, path) is not None}
+    there = lookup_all(store, base.root, paths)
     diff = TreeDiff(
         added=tuple(p for p in paths if p not in there),
         changed=tuple(p for p in paths if p in there),
         removed=tuple(sorted(set(gone) - set(paths))),
     )
     found = ((trigger, fires(trigger, diff)) for trigger in triggers)
-    brought = {*paths, *(str(parent) for path in paths for parent in PurePath(path).parents)}
+    brought = {*paths, *directories_above(paths)}
 
     def is_there(path: str) -> bool:
         return path in brought or _remains(store, base, path, gone)

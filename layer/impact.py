@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePath
 
 from layer import ids, tmpfiles
 from layer.accounts import read_accounts, read_id_map
@@ -171,7 +170,7 @@ def _accounts(
     for package in sorted(packages, key=lambda one: one.header.nevra):
         lines += _declared(store, package)
         if package.root is None and any(
-            PurePath(file.path).parent == PurePath(ids.SYSUSERS) for file in package.placement.files
+            file.path.rpartition("/")[0] == ids.SYSUSERS for file in package.placement.files
         ):
             unread.append(package.name)
     numbered, _ = ids.assign(lines, there, read_id_map(store, base.root), previous)

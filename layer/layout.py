@@ -319,13 +319,18 @@ class _Placing:
         return False
 
     def _check_parents(self) -> None:
+        clear: set[str] = set()  # directories at and above which there is nothing else
         for place, file in self._taken.items():
-            for parent in _parents(place):
-                other = self._taken.get(parent)
-                if other is not None and not _is_dir(other):
-                    kind = "link" if stat.S_ISLNK(other.mode) else "file"
-                    self.refuse(file.path, f"lies below the {kind} {shown(other.path)}")
-                    break
+            folder = posixpath.dirname(place)
+            if folder in clear:
+                continue
+            above = (self._taken.get(parent) for parent in _parents(place))
+            other = next((one for one in above if one is not None and not _is_dir(one)), None)
+            if other is None:
+                clear.add(folder)
+            else:
+                kind = "link" if stat.S_ISLNK(other.mode) else "file"
+                self.refuse(file.path, f"lies below the {kind} {shown(other.path)}")
 
     def _add_notes(self) -> None:
         if self._ignored:

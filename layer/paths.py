@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from layer.layout import FACTORY, LINKS, RULES, Fate
 
@@ -58,6 +59,17 @@ def user_path(tree_path: str) -> str:
         if _is_at_or_below(tree_path, root):
             return name + tree_path[len(root) :]
     return f"/{tree_path}"
+
+
+def directories_above(paths: Iterable[str]) -> set[str]:
+    """All directories in which the paths of a tree lie, at any depth; not the tree's own."""
+    found: set[str] = set()
+    for path in paths:
+        at = path.rfind("/")
+        while at > 0 and (parent := path[:at]) not in found:
+            found.add(parent)
+            at = path.rfind("/", 0, at)
+    return found
 
 
 def _is_at_or_below(path: str, root: str) -> bool:

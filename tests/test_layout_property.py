@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from itertools import chain
+from unittest import mock
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from layer import entries
 from layer.layout import LINKS, Placement, place
 from layer.model import Nevra, PackageFile, PackageHeader
 from layer.tmpfiles import declared_paths
@@ -108,3 +111,15 @@ def test_nothing_is_dropped_silently(listed: list[PackageFile]) -> None:
 def parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:n]) for n in range(1, len(parts))]
+
+
+@given(paths | st.text("/.a\u00e9\udcff\n", max_size=8))
+@example("/" + "a" * 255)
+@example("/" + "a" * 256)
+@example("/a" * 127)
+@example("/a" * 128)
+@example("/" + "/".join(["a" * 99] * 40))
+def test_plain_paths_are_those_without_a_fault(path: str) -> None:
+    found = entries.fault_of(regular(path))
+    with mock.patch.object(entries, "_PLAIN", re.compile("(?!)")):
+        assert entries.fault_of(regular(path)) == found

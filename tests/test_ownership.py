@@ -9,7 +9,7 @@ import pytest
 
 from layer.owners import Owned, OwnerKind
 from layer.ownership import owner_of
-from layer.paths import header_paths, tree_paths, user_path
+from layer.paths import directories_above, header_paths, tree_paths, user_path
 from testdata.distro.tiny import FileSpec, tiny_rpm
 from tests.cli import extra_repository
 from tests.ownership import check_owners
@@ -146,3 +146,9 @@ def test_the_program_says_it_by_any_name_of_the_path(layered: Machine) -> None:
 def test_paths_are_inverted(path: str, headers: tuple[str, ...], name: str) -> None:
     assert (header_paths(path), user_path(path)) == (headers, name)
     assert all(path in tree_paths(header) for header in headers)
+
+
+def test_all_directories_above_paths_are_found_once() -> None:
+    assert directories_above(["usr/lib/a/b", "usr/lib/a/c", "usr/lib/x", "usr", "etc/y"]) == {
+        *("usr", "usr/lib", "usr/lib/a", "etc"),
+    }

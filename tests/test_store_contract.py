@@ -14,7 +14,15 @@ from layer.model import Directory, DirectoryAttributes, FileAttributes, Tree, Tr
 from layer.store.contract import ObjectStore
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.objects import OstreeStore
-from layer.store.trees import TreeEditor, diff, directories_of, empty_tree, files_of, lookup
+from layer.store.trees import (
+    TreeEditor,
+    diff,
+    directories_of,
+    empty_tree,
+    files_of,
+    lookup,
+    lookup_all,
+)
 from tests.directory_store import DirectoryStore
 
 NOWHERE = "0" * 64
@@ -228,6 +236,18 @@ def test_editor_turns_files_into_directories_and_back(store: ObjectStore) -> Non
             TreeEditor(store, edited).put_file("d/below", file)
         with pytest.raises(StoreError, match="no nothing"):
             TreeEditor(store, edited).remove("nothing")
+
+
+def test_many_paths_are_looked_up_as_each_is(store: ObjectStore) -> None:
+    with store.transaction():
+        editor = TreeEditor(store, empty_tree(store))
+        for path in ("a/b/c", "a/d", "e"):
+            editor.put_file(path, store.write_file(FileAttributes(), [path.encode()]))
+        tree = editor.write()
+    paths = ["e", "a", "a/b", "a/b/c", "a/b/x", "a/d", "a/d/x", "x/y", "e/x"]
+    each = {path: lookup(store, tree, path) for path in paths}
+    assert lookup_all(store, tree, paths) == {k: v for k, v in each.items() if v is not None}
+    assert sorted(lookup_all(store, tree, paths)) == ["a", "a/b", "a/b/c", "a/d", "e"]
 
 
 def test_editing_back_gives_the_same_tree(store: ObjectStore) -> None:

@@ -6,7 +6,7 @@ equal checksums, so comparing and editing cost what differs, not what is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from layer.errors import StoreError
 from layer.model import Directory, DirectoryAttributes, Tree, TreeDiff
@@ -23,6 +23,23 @@ def lookup(store: ObjectStore, root: Tree, path: str) -> Tree | str | None:
             return None
         directory = store.read_directory(found.contents)
         found = directory.directories.get(name) or directory.files.get(name)
+    return found
+
+
+def lookup_all(store: ObjectStore, root: Tree, paths: Iterable[str]) -> dict[str, Tree | str]:
+    """What `lookup` says of each of the paths that are there; a directory is looked up once."""
+    found: dict[str, Tree | str] = {}
+    folders: dict[str, Directory] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        directory = folders.get(folder)
+        if directory is None:
+            there = lookup(store, root, folder)
+            directory = store.read_directory(there.contents) if isinstance(there, Tree) else EMPTY
+            folders[folder] = directory
+        at_path = directory.directories.get(name) or directory.files.get(name)
+        if at_path is not None:
+            found[path] = at_path
     return found
 
 

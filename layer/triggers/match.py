@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import takewhile
 
 from layer.frozen import dataclass
 from layer.model import TreeDiff
@@ -98,8 +97,8 @@ def matching(glob: Glob, paths: Sequence[str]) -> Iterator[tuple[str, Mapping[st
     start = bisect_left(paths, prefix)
     if start == len(paths) or not paths[start].startswith(prefix):
         return iter(())  # as most do: a pattern is compiled for a path that it may match
-    rest = (paths[index] for index in range(start, len(paths)))
-    return matches(glob, takewhile(lambda path: path.startswith(prefix), rest))
+    end = bisect_right(paths, prefix, start, key=lambda path: path[: len(prefix)])
+    return matches(glob, (paths[index] for index in range(start, end)))
 
 
 def jobs(trigger: Trigger, firing: Firing) -> tuple[Job, ...]:
