@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layer import bootplan
+from layer import bootplan, staged
 from layer.configured import read_configured, read_default_access
 from layer.errors import InvalidInput, LayerError, NotFound, StoreError
 from layer.frozen import dataclass
@@ -150,8 +150,6 @@ class Host:
 
     def state(self) -> MachineState:
         """All deployments of all stateroots, and what became of the one that was staged last."""
-        from layer import staged
-
         present = self.sysroot.deployments()
         return MachineState(
             deployments=tuple(self._state(deployment) for deployment in present),
