@@ -11,8 +11,8 @@ from layer.errors import InvalidInput, NotFound
 from layer.model import Request, RequestKind
 from layer.solver.excluding import all_included, excluders
 from layer.solver.overriding import file_candidates
-from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer
-from layer.words import did_you_mean, is_utf8
+from layer.solver.pool import PRETENDED, SOURCE_ARCHES, Offer, nevra
+from layer.words import did_you_mean, is_utf8, joined
 
 _LATER = {
     RequestKind.GROUP: "groups",
@@ -33,6 +33,7 @@ _AS_PACKAGE = (
 )
 # What createrepo puts into primary.xml; of these paths it has all.
 _IN_PRIMARY = re.compile(r"/etc/.*|.*bin/.*|/usr/lib/sendmail", re.DOTALL)
+_MOST_OTHERS = 3  # versions that a hint names
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -103,8 +104,25 @@ def missing(offer: Offer, requests: Sequence[Request]) -> NotFound:
     hint = "no repository was read: put a .repo file into /etc/yum.repos.d, or use --repo-dir"
     if offer.repositories:
         usual = "check the names and which repositories are enabled"
-        hint = did_you_mean(words, names, otherwise=usual)
+        others = sorted({str(nevra(each)) for word in words for each in _others(offer, word)})
+        there = f"there is {joined(others[-_MOST_OTHERS:])}"
+        hint = there if others else did_you_mean(words, names, otherwise=usual)
     return NotFound("\n".join([f"{where} {', '.join(words)}", *lines]), hint)
+
+
+def _others(offer: Offer, word: str) -> list[solv.XSolvable]:
+    """Packages of the name in a word that asks for another version or architecture of them."""
+    relation = _RELATION.fullmatch(word)
+    shorter = [relation[1]] if relation else [word.rpartition(".")[0]]
+    parts = word.split("-")
+    # What begins with a digit is a version; else it is a part of a name.
+    shorter += ["-".join(parts[:n]) for n in (-1, -2) if parts[n:][0][:1].isdigit()]
+    for name in filter(None, shorter):
+        found = candidates(offer, Request(RequestKind.PACKAGE, name))
+        found = [each for each in found if each.id not in offer.excluded]
+        if found:
+            return found
+    return []
 
 
 def _excluded(offer: Offer, request: Request) -> list[solv.XSolvable]:
