@@ -16,6 +16,9 @@ OS_RELEASE = "usr/lib/os-release"
 _USERS = "usr/lib/sysusers.d/10-layer-users.conf"
 _KARGS = "usr/lib/bootc/kargs.d/10-layer.toml"
 _LAYOUT = "usr/lib/tmpfiles.d/00-ostree-layout.conf"
+# Else rpm, which has its database in /var or /usr/lib/sysimage by default, finds no package.
+_MACROS = "usr/lib/rpm/macros.d/macros.layer"
+_DATABASE = "%_dbpath /usr/share/rpm\n"
 
 # The top level of every OSTree system: what is not /usr is empty or leads into /var.
 _DIRECTORIES = {
@@ -77,7 +80,7 @@ def skeleton(store: ObjectStore, treefile: Treefile) -> Tree:
     for path, target in links.items():
         attributes_ = FileAttributes(mode=0o120777, target=target)
         editor.put_file(path, store.write_file(attributes_))
-    texts = {_LAYOUT: _TMPFILES}
+    texts = {_LAYOUT: _TMPFILES, _MACROS: _DATABASE}
     if treefile.users:
         texts[_USERS] = "".join(_user_lines(treefile))
     if treefile.kernel and treefile.kernel.arguments:
@@ -87,7 +90,7 @@ def skeleton(store: ObjectStore, treefile: Treefile) -> Tree:
 
 def own_paths(treefile: Treefile) -> list[str]:
     """The files of the skeleton: what layer itself writes into every base."""
-    paths = [*_LINKS, _LAYOUT]
+    paths = [*_LINKS, _LAYOUT, _MACROS]
     if treefile.default_target:
         paths.append("usr/etc/systemd/system/default.target")
     if treefile.users:

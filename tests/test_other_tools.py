@@ -52,6 +52,16 @@ def test_fsck_finds_nothing(machine: Machine) -> None:
     ostree("fsck", f"--repo={machine.path}/ostree/repo", "--quiet")
 
 
+def test_rpm_with_a_tree_s_own_macros_finds_its_database(machine: Machine) -> None:
+    machine.install("apple")
+    tree = machine.pending().path
+    # As on the machine that has booted it, where rpm reads them by itself.
+    macros = f"/usr/lib/rpm/macros:{tree}/usr/lib/rpm/macros.d/macros.*"
+    command = ["rpm", "--macros", macros, "--root", tree, "-qa", "--queryformat", "%{name}\n"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert {"apple", "libseed", "tiny-libc"} <= set(found.splitlines())
+
+
 def test_rpm_lists_base_and_layers_and_finds_them_as_they_should_be(machine: Machine) -> None:
     machine.install("apple", "suid")
     tree = machine.pending().path
