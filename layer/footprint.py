@@ -246,9 +246,11 @@ def _written(
     """What these triggers wrote last, with sizes: about as much as they will write."""
     if "layer.schema" not in before.metadata:
         return
-    for path, writer in read_lock_record(before).written:
-        if writer in triggers:
-            yield path, _size_of(store, before.root, path)
+    written = read_lock_record(before).written
+    paths = [path for path, writer in written if writer in triggers]
+    there = lookup_all(store, before.root, paths)
+    for path in paths:
+        yield path, _size(store, there.get(path))
 
 
 def _made(packages: Sequence[Coming], triggers: Collection[str]) -> Iterator[tuple[str, float]]:
@@ -348,7 +350,10 @@ def _blocks(path: Path) -> int:
 
 
 def _size_of(store: ObjectStore, root: Tree, path: str) -> int:
-    checksum = lookup(store, root, path)
+    return _size(store, lookup(store, root, path))
+
+
+def _size(store: ObjectStore, checksum: Tree | str | None) -> int:
     if not isinstance(checksum, str) or store.read_file_attributes(checksum).target:
         return 0
     with store.open_file(checksum) as content:
