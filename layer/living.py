@@ -63,11 +63,11 @@ def decide(host: Host) -> Decision:
     var = host.sysroot.var(host.stateroot)
     backups = var / live_record.BACKUPS
     journal = live_record.read(var)
-    known = journal.wanted if journal and journal.boot == live_record.boot() else None
+    name = live_view.seen_checkout(host.sysroot.path)
+    known = _known(journal, name)
     wanted_by = host.require_pending()
     store = host.store
     wanted = store.read_commit(wanted_by.checksum)
-    name = live_view.seen_checkout(host.sysroot.path)
     seen = store.read_commit(known.commit if known and name else booted.checksum)
     usr = host.sysroot.path / live_view.FOLDER / name / "usr" if name else booted.path / "usr"
     base = store.read_commit(booted.checksum)
@@ -78,6 +78,8 @@ def decide(host: Host) -> Decision:
     needs = needs_of(host, seen) if packages_to_watch(found) else None
     items = classify(found, live_facts.read_usage(store, seen, found, needs, usr, scan()))
     notes = etc.notes if is_root() else (*etc.notes, "what other users run is seen by root alone")
+    if journal and journal.boot == live_record.boot() and not journal.is_settled:
+        notes = (*notes, "a live change was interrupted: it is finished or undone first")
     plan = LivePlan(wanted.checksum, seen.checksum, items if wanted != seen else (), notes)
     return Decision(booted, seen, wanted, plan, found, needs, etc, known, usr)
 
@@ -126,14 +128,29 @@ def apply(host: Host, decision: Decision, *, allow_replacement: bool) -> Applied
     return Applied(seconds, decision.found, wanted)
 
 
-def reset(host: Host) -> tuple[float, tuple[str, ...]]:
-    """Brings back what this boot began with; its seconds, and paths that were edited and stay."""
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a reset took, in seconds, and the paths that were edited and stay.
+
+    `recovered`: what had been interrupted before, and what was done about it; `seconds` is None
+    where that was all.
+    """
+
+    recovered: str
+    seconds: float | None = None
+    stays: tuple[str, ...] = ()
+
+
+def reset(host: Host) -> Reset:
+    """Brings back what this boot began with."""
     require_root()
     live_view.require_plain_usr(host.sysroot.path, require_running(host).path)
-    recover(host)
+    recovered = recover(host)
     var = host.sysroot.var(host.stateroot)
     journal = live_record.read(var)
     if journal is None or journal.wanted is None:
+        if recovered:
+            return Reset(recovered)
         raise LayerError(
             "nothing is live: /usr is the booted deployment's",
             "`layer apply-live` makes what is pending live",
@@ -142,7 +159,7 @@ def reset(host: Host) -> tuple[float, tuple[str, ...]]:
     journal = replace(journal, stage=Stage.SWAPPING, wanted=None, before=journal.wanted)
     live_record.write(var, journal)
     seconds = live_view.uncover()
-    return seconds, _finish(host, journal)
+    return Reset(recovered, seconds, _finish(host, journal))
 
 
 def recover(host: Host) -> str:
@@ -227,6 +244,16 @@ def require_running(host: Host) -> Deployment:
             "reboot, and apply what is pending thereby",
         )
     return booted
+
+
+def _known(journal: Journal | None, name: str) -> LiveState | None:
+    """What is live, by the record; of what was interrupted that whose checkout is seen."""
+    if journal is None or journal.boot != live_record.boot():
+        return None
+    if journal.is_settled:
+        return journal.wanted
+    states = (journal.wanted, journal.before)
+    return next((state for state in states if state and state.checkout == name), None)
 
 
 def _begin(host: Host, decision: Decision, name: str) -> Journal:

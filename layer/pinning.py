@@ -12,17 +12,20 @@ from layer.live.plan import Process
 from layer.live_services import tell
 from layer.live_view import MACHINE
 from layer.processes import follows, scan
+from layer.words import is_number
 
 _USR = "/usr"
 _UNIT = re.compile(r"[\w@:.\\-]+\.service", re.ASCII)
+_SUCH_AS = "a service is named as httpd.service is"
 _DROP_IN = "50-layer-pin.conf"
+# What starts and ends has no process to pin, and $MAINPID is not there: the shell looks for it.
 _TEXT = """\
 # Written by `layer apply-live --pin-always`: what is live is not for this service; remove the file
 # and `systemctl daemon-reload` to have it follow again.
 [Service]
 PrivateMounts=yes
-ExecStartPost=+nsenter --target $MAINPID --mount -- sh -c "mount --bind /usr /usr && \\
-  mount --make-private /usr"
+ExecStartPost=+sh -c "test -z \\"$MAINPID\\" || nsenter --target $MAINPID --mount -- \\
+  sh -c 'mount --bind /usr /usr && mount --make-private /usr'"
 """
 
 
@@ -32,15 +35,20 @@ def pin(word: str) -> tuple[Process, ...]:
     All that is mounted elsewhere is seen as before. LayerError where it has no mounts of its own.
     """
     require_root()
+    if not is_number(word) and not _UNIT.fullmatch(word):
+        raise InvalidInput(f"neither a process nor a service: {word!r}", _SUCH_AS)
     ours = mounts.namespace_of(MACHINE)
     found = [one for one in scan() if word in (str(one.process.pid), one.process.unit)]
     if not found:
-        raise NotFound(f"there is no process or running service {word}")
+        raise NotFound(
+            f"there is no process or running service {word}",
+            "`systemctl status` lists them; what does not run sees the new /usr at its start",
+        )
     namespaces = {one.process.pid: mounts.namespace_of(one.process.pid) for one in found}
     shared = [str(one.process) for one in found if namespaces[one.process.pid] == ours]
     if shared:
         raise LayerError(
-            f"{', '.join(shared)} has no mounts of its own, and sees what the machine sees",
+            f"{', '.join(shared)}: no mounts of its own, so that it sees what the machine sees",
             "a service gets some when it starts: layer apply-live --pin-always UNIT",
         )
     done = set()
@@ -59,7 +67,7 @@ def pin_always(unit: str) -> Path:
     """Writes a drop-in by which a service is pinned whenever it starts; returns its path."""
     require_root()
     if not _UNIT.fullmatch(unit):
-        raise InvalidInput(f"not the name of a service: {unit}", "such as httpd.service")
+        raise InvalidInput(f"not the name of a service: {unit}", _SUCH_AS)
     folder = Path("/etc/systemd/system", f"{unit}.d")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _DROP_IN

@@ -11,7 +11,7 @@ from tests.world import LIBRARY, tools_package
 
 _PROGRAMS = (
     *("/usr/bin/cat", "/usr/bin/ls", "/usr/bin/systemd-tmpfiles", "/usr/bin/glib-compile-schemas"),
-    *("/usr/bin/update-mime-database", "/usr/bin/gtk-update-icon-cache"),
+    *("/usr/bin/update-mime-database", "/usr/bin/gtk-update-icon-cache", "/usr/bin/mount"),
 )
 _SCHEMA = """\
 <schemalist><schema id="org.{0}" path="/org/{0}/"><key name="on" type="b">

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from layer import pinning
 from testdata.distro.rpmspec import FileSpec
 from testdata.distro.tiny import tiny_rpm
 from tests.live import ON_TOP, Living, ask, live_of, living, tree
@@ -281,6 +286,35 @@ def test_an_application_that_loads_late_is_protected(live_world: World, running:
     assert running.sh("cat /usr/share/fox/omni") == f"{then}\n"
 
 
+_KILL = "import os, signal\ndef kill(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
+
+
+def test_the_plan_is_of_what_is_seen_while_a_change_is_interrupted(running: Living) -> None:
+    running.install("daemon")
+    running.layer("apply-live")
+    running.install("web")
+    plan = running.layer("apply-live", "-n").stdout
+    driver = f"{_KILL}from layer import live_view\nlive_view.show = kill"
+    running.layer("apply-live", driver=driver, status=None)
+    note = "Note: a live change was interrupted: it is finished or undone first\n"
+    assert running.layer("apply-live", "-n").stdout == f"{plan}\n{note}"
+    done = running.layer("apply-live", "--reset").stdout.splitlines()
+    assert done[0] == "The interrupted live change is undone."
+    assert done[1].startswith("/usr is the booted deployment's again (")
+    assert live_of(running) is None
+
+
+def test_a_reset_that_was_interrupted_is_finished_by_the_next(running: Living) -> None:
+    running.install("daemon")
+    before = whole(running)
+    running.layer("apply-live")
+    driver = f"{_KILL}from layer import living\nliving._finish = kill"
+    running.layer("apply-live", "--reset", driver=driver, status=None)
+    done = running.layer("apply-live", "--reset").stdout
+    assert done == "The interrupted reset of what was live is finished.\n"
+    assert [*whole(running)[:3], whole(running)[4]] == [*before[:3], before[4]]
+
+
 def test_who_comes_between_scan_and_change_undoes_it(live_world: World, running: Living) -> None:
     etc, before = tree(running.etc), running.mounts()
     now, _ = newer_fox(live_world, running)
@@ -342,19 +376,86 @@ def test_who_has_no_mounts_of_its_own_cannot_be_pinned(running: Living) -> None:
     process = running.start("echo $$; read _")
     number = process.first.strip()  # type: ignore[attr-defined]
     failed = running.layer("apply-live", "--pin", number, status=1).stderr
-    assert f"error: sh (pid {number}) has no mounts of its own, and sees what" in failed
+    assert f"error: sh (pid {number}): no mounts of its own, so that it sees what" in failed
+    for word in ("", "../x", "fox"):
+        unknown = running.layer("apply-live", "--pin", word, status=1).stderr
+        assert unknown.startswith(f"error: neither a process nor a service: {word!r}\n")
     missing = running.layer("apply-live", "--pin", "no.service", status=1).stderr
     assert missing.startswith("error: there is no process or running service no.service\n")
 
 
-def test_a_service_is_pinned_always_by_a_drop_in(running: Living) -> None:
+def test_a_service_is_pinned_by_its_name(running: Living) -> None:
+    """The kernel's control group of a process says which service it belongs to."""
+    places = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+    top = next((place for place in places if (place / "cgroup.controllers").exists()), None)
+    if top is None:
+        pytest.skip("this machine has no control groups of version 2")
+    running.share_mounts()
+    unit = f"layer-test-{os.getpid()}.service"
+    wait = "echo $$; while read _; do [ -e /usr/bin/web ] && echo new || echo old; done"
+    pinned, follower = (running.start(wait, where="apart") for _ in range(2))
+    with control_group(top / "system.slice", unit) as group:
+        child = Path(f"/proc/{pinned.pid}/task/{pinned.pid}/children").read_text().strip()
+        (group / "cgroup.procs").write_text(child)
+        number = pinned.first.strip()  # type: ignore[attr-defined]
+        done = running.layer("apply-live", "--pin", unit)
+        assert done.stdout == f"sh (pid {number} of {unit}) keeps the /usr that it sees.\n"
+        running.install("web")
+        running.layer("apply-live")
+        assert (ask(pinned), ask(follower)) == ("old", "new")
+        (top / "cgroup.procs").write_text(child)
+
+
+@contextmanager
+def control_group(above: Path, name: str) -> Iterator[Path]:
+    """One that is removed again, and the one above it where that is new."""
+    made = not above.exists()
+    above.mkdir(exist_ok=True)
+    (above / name).mkdir()
+    try:
+        yield above / name
+    finally:
+        (above / name).rmdir()
+        if made:
+            above.rmdir()
+
+
+def test_a_service_is_pinned_always_by_a_drop_in(running: Living, tmp_path: Path) -> None:
     driver = "from layer import live_services\nlive_services._COMMANDS = {}"
     done = running.layer("apply-live", "--pin-always", "fox.service", driver=driver)
     assert done.stdout.startswith("/etc/systemd/system/fox.service.d/50-layer-pin.conf counts")
-    text = (running.etc / "systemd/system/fox.service.d/50-layer-pin.conf").read_text()
-    assert "\nPrivateMounts=yes\nExecStartPost=+nsenter --target $MAINPID --mount -- " in text
+    drop_in = running.etc / "systemd/system/fox.service.d/50-layer-pin.conf"
+    assert "\nPrivateMounts=yes\n" in drop_in.read_text()
+    folder = tmp_path / "units"
+    shutil.copytree(drop_in.parent, folder / "fox.service.d")
+    (folder / "fox.service").write_text("[Service]\nExecStart=/bin/true\n")
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", folder / "fox.service"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
     wrong = running.layer("apply-live", "--pin-always", "../x", status=1).stderr
     assert wrong.startswith("error: not the name of a service: ../x\n")
+
+
+@pytest.mark.parametrize("has_process", [True, False])
+def test_what_the_drop_in_starts_pins_the_process(running: Living, has_process: bool) -> None:
+    """As systemd takes its line: words in quotes, with a variable for the shell; or none."""
+    running.share_mounts()
+    wait = "echo $$; while read _; do [ -e /usr/bin/web ] && echo new || echo old; done"
+    service = running.start(wait, where="apart")
+    known = {"MAINPID": service.first.strip()} if has_process else {}  # type: ignore[attr-defined]
+    text = pinning._TEXT.replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.startswith("ExecStartPost=+"))
+    words = shlex.split(line.partition("+")[2])
+    run = f"subprocess.run({words!r}, env={{**os.environ, **{known!r}}}, check=True)"
+    done = running.python(f"import os, subprocess\n{run}")
+    assert done.returncode == 0, done.stderr
+    running.install("web")
+    running.layer("apply-live")
+    assert ask(service) == ("old" if has_process else "new")
 
 
 # --- what is refused ---

@@ -244,8 +244,18 @@ def test_the_plan_names_class_reason_and_who_is_in_the_way() -> None:
     )
 
 
+def test_what_is_allowed_already_is_no_way_on() -> None:
+    diff = TreeDiff((), ("usr/share/tool/data",))
+    idle = LivePlan("new", "old", classify(Differences(diff, OWNERS.__getitem__), Usage()))
+    offer = "layer apply-live --allow-replacement"
+    assert offer in as_text(idle) and "; --allow-replacement takes it along:" in as_text(idle)
+    assert as_json(idle, allow_replacement=False)["ways"] == [offer]
+    assert "--allow-replacement" not in as_text(idle, allow_replacement=True)
+    assert as_json(idle, allow_replacement=True)["ways"] == []
+
+
 def test_the_plan_as_json_has_each_path() -> None:
-    shown = json.loads(json.dumps(as_json(plan(), is_possible=False)))
+    shown = json.loads(json.dumps(as_json(plan(), allow_replacement=True)))
     assert (shown["commit"], shown["seen"], shown["possible"]) == ("new", "old", False)
     assert len(shown["changes"]) == 8
     assert shown["changes"][4] == {

@@ -18,6 +18,11 @@ def require_live(host: Host) -> None:
     live_view.require_plain_usr(host.sysroot.path, booted.path)
 
 
+def tell_recovered(what: str) -> None:
+    """Says what was done about an interrupted change."""
+    tell(f"{what[0].upper()}{what[1:]}.")
+
+
 def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:
     """Shows the plan, makes it so, and says what is left to do; with the lock held."""
     from layer import live_services, living
@@ -25,12 +30,12 @@ def carry_out_live(host: Host, *, allow_replacement: bool = False) -> None:
 
     recovered = living.recover(host)
     if recovered:
-        tell(f"{recovered[0].upper()}{recovered[1:]}.")
+        tell_recovered(recovered)
     decision = living.decide(host)
     if decision.plan.is_empty:
         tell("Nothing is pending that is not live.")
         return
-    tell(as_text(decision.plan))
+    tell(as_text(decision.plan, allow_replacement=allow_replacement))
     applied = living.apply(host, decision, allow_replacement=allow_replacement)
     after = live_services.follow_up(host, applied)
     for failure in after.failed:

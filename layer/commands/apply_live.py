@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layer.commands._live import carry_out_live
+from layer.commands._live import carry_out_live, tell_recovered
 from layer.commands._options import sysroot_options
 from layer.commands._speech import answer, answer_json, tell
 
@@ -69,11 +69,11 @@ def _show(host: Host, *, allow_replacement: bool, is_json: bool) -> None:
 
     plan = living.decide(host).plan
     if is_json:
-        is_possible = not plan.obstacles(allow_replacement=allow_replacement)
-        shown_plan = as_json(plan, is_possible=is_possible)
-        answer_json(shown_plan)
+        answer_json(as_json(plan, allow_replacement=allow_replacement))
+    elif plan.is_empty:
+        answer("Nothing is pending that is not live.")
     else:
-        answer("Nothing is pending that is not live." if plan.is_empty else as_text(plan))
+        answer(as_text(plan, allow_replacement=allow_replacement))
 
 
 def _reset(host: Host) -> None:
@@ -81,7 +81,10 @@ def _reset(host: Host) -> None:
     from layer.words import shown
 
     with host.locked():
-        seconds, stays = living.reset(host)
-        tell(f"/usr is the booted deployment's again ({1000 * seconds:.2f} ms).")
-        for path in stays:
+        done = living.reset(host)
+        if done.recovered:
+            tell_recovered(done.recovered)
+        if done.seconds is not None:
+            tell(f"/usr is the booted deployment's again ({1000 * done.seconds:.2f} ms).")
+        for path in done.stays:
             tell(f"{shown(path)} was edited, and stays.")

@@ -13,27 +13,29 @@ _FEW = 3  # paths of a package that are named
 _TITLES = {
     LiveClass.REFUSED: "Needs a reboot",
     LiveClass.IN_USE: "In use",
-    LiveClass.SAFE_IDLE: "Not in use; --allow-replacement takes it along",
+    LiveClass.SAFE_IDLE: "Not in use",
     LiveClass.SAFE: "Safe",
     LiveClass.OURS: "Written by layer and triggers",
 }
 
 
-def as_text(plan: LivePlan) -> str:
+def as_text(plan: LivePlan, *, allow_replacement: bool = False) -> str:
     """All that differs by class and package, what stands in the way first, and what would help."""
     parts = [[f"Live: {plan.commit}", f"  now: {plan.seen}"]]
     for live_class, title in _TITLES.items():
         items = plan.of(live_class)
         if items:
-            parts.append([f"{title}:", *_grouped(items)])
-    ways = list(ways_on(plan))
+            is_left = live_class is LiveClass.SAFE_IDLE and not allow_replacement
+            more = "; --allow-replacement takes it along" if is_left else ""
+            parts.append([f"{title}{more}:", *_grouped(items)])
+    ways = list(ways_on(plan, allow_replacement=allow_replacement))
     if ways:
         parts.append(["What would help:", *(f"  {way}" for way in ways)])
     parts += [[f"Note: {note}" for note in plan.notes]] if plan.notes else []
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-def ways_on(plan: LivePlan) -> Iterator[str]:
+def ways_on(plan: LivePlan, *, allow_replacement: bool = False) -> Iterator[str]:
     """What can be done about what stands in the way."""
     users = users_of(plan.of(LiveClass.IN_USE))
     if users:
@@ -44,7 +46,7 @@ def ways_on(plan: LivePlan) -> Iterator[str]:
             yield f"or keep it on what it sees now: layer apply-live --pin {unit}"
     if plan.of(LiveClass.REFUSED):
         yield "a reboot; `layer run` tries what is pending before"
-    elif plan.of(LiveClass.SAFE_IDLE) and not users:
+    elif plan.of(LiveClass.SAFE_IDLE) and not users and not allow_replacement:
         yield "layer apply-live --allow-replacement"
 
 
@@ -53,12 +55,12 @@ def why_not(items: Sequence[LiveItem]) -> str:
     return "\n".join(_grouped(items))
 
 
-def as_json(plan: LivePlan, *, is_possible: bool) -> dict[str, Any]:
+def as_json(plan: LivePlan, *, allow_replacement: bool) -> dict[str, Any]:
     """The object that `layer apply-live --dry-run --json` prints; docs/live.md lists its keys."""
     return {
         "commit": plan.commit,
         "seen": plan.seen,
-        "possible": is_possible,
+        "possible": not plan.obstacles(allow_replacement=allow_replacement),
         "changes": [
             {
                 "path": f"/{item.path}",
@@ -70,7 +72,7 @@ def as_json(plan: LivePlan, *, is_possible: bool) -> dict[str, Any]:
             }
             for item in plan.items
         ],
-        "ways": list(ways_on(plan)),
+        "ways": list(ways_on(plan, allow_replacement=allow_replacement)),
         "notes": list(plan.notes),
     }
 

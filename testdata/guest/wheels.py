@@ -20,9 +20,10 @@ from testdata.distro.elf import with_elf_relations
 from testdata.distro.rpmspec import FileSpec, Relation, RpmSpec
 
 CHECKOUT = Path(__file__).parent.parent.parent
-# What a wheel of layer is made of.
+# What a wheel of layer is made of; of docs/ that without which there is none.
 _SOURCES = (
     "LICENSE",
+    "docs/tutorial.transcript",
     "README.md",
     "layer",
     "man",
