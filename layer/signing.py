@@ -143,7 +143,8 @@ def keys_of(repository: Repository, fetching: Fetching) -> tuple[SigningKey, ...
         try:
             found += _read_keys(url, fetching, repository.access.for_strangers())
         except (OSError, LayerError) as error:
-            why = error.message if isinstance(error, LayerError) else error.strerror
+            why = error.message if isinstance(error, LayerError) else str(error.strerror)
+            why = why.removeprefix(f"{url}: ")  # which is named already
             raise RepositoryError(
                 f"repository {repository.id}: the key {url} cannot be used: {why}",
                 f"correct gpgkey= in {where}",
