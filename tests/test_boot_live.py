@@ -51,7 +51,10 @@ def first(life: Mapping[str, Step]) -> Step:
 def test_every_command_does_what_it_should(first: Step) -> None:
     statuses = {k: int(v) for k, v in first.said.items() if k.startswith("status.")}
     views = ("before", "live", "reset", "more", "refused", "back")
-    commands = ("htop", "reset", "apply", "always", "daemon", "start", "strace", "libc", "back")
+    commands = (
+        *("pin", "htop", "reset", "apply", "always", "daemon", "start", "verify", "strace", "libc"),
+        "back",
+    )
     assert statuses == {
         **{f"status.json-{name}": 0 for name in views},
         **{f"status.{name}": 0 for name in commands},
@@ -96,6 +99,10 @@ def test_a_service_of_a_package_can_be_started(first: Step) -> None:
     assert (said["daemon"], said["daemon-runs-as"]) == ("active", "demod")
     assert said["demod-owns"] == "demod:demod:640"
     assert said["demod-state"] == "demod:demod:640 demod:demod:755"
+
+
+def test_a_service_with_mounts_of_its_own_stays_where_it_is_pinned(first: Step) -> None:
+    assert first.said["htop-of-pinned"] == "none"
 
 
 def test_a_service_that_is_always_pinned_keeps_what_it_saw_at_its_start(first: Step) -> None:

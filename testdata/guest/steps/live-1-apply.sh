@@ -21,8 +21,12 @@ REPO
 sh -c 'exec 9</usr/share/demo-news; exec sleep 5000' >/dev/null 2>&1 &
 worker=$!
 view before
+# A service with mounts of its own, which is to stay where it is.
+run pin layer apply-live --pin systemd-udevd.service
+pinned=$(systemctl show --property=MainPID --value systemd-udevd.service)
 run htop layer install -y --apply-live htop
 view live
+echo "htop-of-pinned=$(ls /proc/$pinned/root/usr/bin/htop 2>/dev/null || echo none)"
 run reset layer apply-live --reset
 view reset
 begun=$(now)
@@ -37,6 +41,7 @@ run always layer apply-live --pin-always demo-daemon.service
 run daemon layer install -y --apply-live demo-daemon
 run start systemctl start demo-daemon.service
 echo "daemon=$(systemctl is-active demo-daemon.service)"
+run verify systemd-analyze verify --man=no demo-daemon.service
 main=$(systemctl show --property=MainPID --value demo-daemon.service)
 echo "daemon-runs-as=$(stat -c %U /proc/$main)"
 echo "demod-owns=$(stat -c %U:%G:%a /usr/share/demo-daemon/key)"
