@@ -93,6 +93,10 @@ class RepositoryError(LayerError):
     usual_hint = "`layer repo info` shows where it is; --disablerepo leaves a repository out"
 
 
+class CacheRefused(RepositoryError):
+    """What is fetched cannot be kept, of whichever repository."""
+
+
 class Unreachable(RepositoryError):
     """A repository cannot be had now: its servers are silent, or send what cannot be used."""
 

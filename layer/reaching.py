@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from layer.errors import RepositoryError, Unreachable
+from layer.errors import CacheRefused, RepositoryError, Unreachable
 from layer.frozen import dataclass
 from layer.host import Host
 from layer.model import Commit, Repository, RepositoryMetadata
@@ -35,6 +35,8 @@ def reach_repositories(host: Host, base: Commit) -> Reached:
     for repository in repositories:
         try:
             found.append(_reach(repository, host.fetching))
+        except CacheRefused:
+            raise  # the same is in the way of all others
         except Unreachable as error:
             dead.append((repository, error))
         except RepositoryError as error:

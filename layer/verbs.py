@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from layer import bootplan, moves
 from layer.change import Change, EtcEdit
-from layer.errors import InvalidInput, NotFound, RepositoryError, Unreachable
+from layer.errors import CacheRefused, InvalidInput, NotFound, RepositoryError, Unreachable
 from layer.feasibility import check_room_to_boot, check_room_to_reorder, tracked_files
 from layer.host import Host
 from layer.kernel_arguments import Edits, edited
@@ -197,6 +197,8 @@ def refresh(host: Host, *, force: bool = False) -> Iterator[Repository]:
         try:
             with cleaning.fetching_anew(host, repository) if force else nullcontext():
                 fetch_checked(repository, host.refreshing().fetching)
+        except CacheRefused:
+            raise  # the same is in the way of all others
         except RepositoryError as error:
             if isinstance(error, Unreachable) and repository.may_be_missing:
                 host.reporter.note(f"left out: {error.message}")

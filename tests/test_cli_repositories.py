@@ -282,6 +282,22 @@ def test_two_dead_repositories_are_both_named(machine_kept: Machine, tmp_path: P
     ]
 
 
+def test_a_cache_that_cannot_be_kept_is_named_once(
+    machine_kept: Machine, world: World, tmp_path: Path
+) -> None:
+    repos = tmp_path / "repos"
+    repos.mkdir()
+    for name in ("one", "two"):
+        write_repo_file(repos, name, f"file://{world.packages}")
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file/cache"
+    where = ("--repo-dir", str(repos), "--cachedir", str(cache))
+    told = f"cannot keep downloads in {cache}/one: Not a directory"
+    assert fails(machine_kept, "install", *where, "-n", "pear")[0] == f"error: {told}"
+    assert len(fails(machine_kept, "install", *where, "-n", "pear")) == 2
+    assert len(fails(machine_kept, "refresh-md", *where)) == 2
+
+
 def test_without_any_repository_the_error_says_so(machine_kept: Machine) -> None:
     with unchanged(machine_kept.path):
         done = machine_kept.layer("install", "-y", "pear", status=1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from layer.config import is_base_url
-from layer.errors import RepositoryError, Unreachable
+from layer.errors import CacheRefused, RepositoryError, Unreachable
 from layer.frozen import dataclass
 from layer.interrupts import heard
 from layer.model import Repository
@@ -296,7 +296,7 @@ def explained(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RepositoryError(
+        raise CacheRefused(
             f"cannot keep downloads in {directory}: {error.strerror}",
             "make room, or choose another cache directory",
         ) from error
