@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def sync_directory(path: Path) -> None:
@@ -13,3 +16,10 @@ def sync_directory(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """Makes durable all that was written to the filesystem of an open file. May raise OSError."""
+    if _libc.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
