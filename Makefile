@@ -40,7 +40,7 @@ verify-full: setup
 test-boot: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_boot.py tests/test_boot_live.py $(PYTEST)
 
-# Live changes in private mount namespaces: readers over 200 swaps, killed at each step; 15 minutes
+# Live changes in private mount namespaces: readers over 200 swaps, killed at each change; 45 minutes
 test-live: setup
 	@$(PYTHON) -m pytest -n 0 -s -m 'slow or not slow' tests/test_live*.py $(PYTEST)
 
