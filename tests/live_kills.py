@@ -334,8 +334,9 @@ def _usr(running: Living) -> tuple[str, ...]:
 
 
 def _state(running: Living) -> State:
-    # Whoever checks out once more gives it another number.
-    mounts = [re.sub(r"(layer-live/[0-9a-f]+)-\d+", r"\1", line) for line in running.mounts()]
+    # Whoever checks out once more gives it another number; each process has its own machine.
+    numbers = re.compile(r"(layer-live/[0-9a-f]+|/sysroot)-\d+")
+    mounts = [numbers.sub(r"\1", line) for line in running.mounts()]
     whole = (tree(running.etc), tree(running.var), mounts)
     return State(_usr(running), live_of(running), whole)
 
