@@ -103,13 +103,13 @@ def apply(host: Host, decision: Decision, *, allow_replacement: bool) -> Applied
     host.reporter.step("Checking out")
     before, wanted = decision.known, decision.wanted
     name = live_view.check_out(host.store, sysroot, wanted.checksum)
-    with host.store.transaction():
-        host.store.set_ref(f"{live_record.REF}/{wanted.checksum}", wanted.checksum)
     host.reporter.step("Bringing /etc and /var along")
     journal = _begin(host, decision, name)
     checkout, backups = sysroot / live_view.FOLDER / name, var / live_record.BACKUPS
     assert journal.wanted is not None
     try:
+        with host.store.transaction():  # while the record says that something is under way
+            host.store.set_ref(f"{live_record.REF}/{wanted.checksum}", wanted.checksum)
         if before is not None:
             live_putting.take_back(before, journal.wanted, backups)
         tmpfiles = live_tmpfiles.files_of(decision.found.diff)
