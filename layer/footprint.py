@@ -43,6 +43,7 @@ class Places:
     boot: Path
     entries: int = 0  # of the boot loader
     known: Path | None = None  # a record of what the checkout takes, which may be missing
+    is_recycled: bool = False  # the directories of the checkout are those of one that nobody boots
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def checkout_size(store: ObjectStore, places: Places, tree: Tree) -> int:
     """
     if places.deployment is None:
         return _size_of_first(store, tree, places.repository)
-    total = _size_of_usr(places.deployment / "usr", tree, places.known)
+    usr = places.deployment / "usr"
+    total = 0 if places.is_recycled else _size_of_usr(usr, tree, places.known)
     for folder, _, files in os.walk(places.deployment / "etc"):
         total += _blocks(Path(folder))
         total += sum(_blocks(Path(folder, name)) for name in files)

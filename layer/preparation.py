@@ -11,6 +11,7 @@ from layer import bootplan
 from layer.accounts import read_numbers
 from layer.audit.verdict import Audit
 from layer.base_triggers import audits_of_base
+from layer.booting import recycling_of
 from layer.change import Change, Leftover
 from layer.consent import agree
 from layer.effects import Disk, Effects
@@ -191,13 +192,18 @@ def previous_ids(host: Host, lock: Lock) -> dict[str, int]:
 
 def places(host: Host) -> Places:
     """Where on this machine a change takes room."""
-    pending = host.pending()
+    from layer.store.recycling import is_foreseen  # takes long to load
+
+    pending, deployments = host.pending(), host.sysroot.deployments()
     return Places(
         repository=host.sysroot.store.path,
         deployment=pending.path if pending else None,
         boot=host.sysroot.path / "boot",
-        entries=len(host.sysroot.deployments()),
+        entries=len(deployments),
         known=host.cache / "checkout.json",
+        is_recycled=is_foreseen(
+            host.sysroot.path, [d.path for d in deployments], recycling_of(host)
+        ),
     )
 
 

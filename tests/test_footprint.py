@@ -1,5 +1,6 @@
 """What a checkout takes on disk, and how often it is counted."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,11 @@ def test_a_record_that_cannot_be_written_does_not_matter(places: Places) -> None
     places.known.mkdir()
 
     assert checkout_size(STORE, places, TREE) == first
+
+
+def test_a_recycled_tree_has_its_directories_already(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "_directories", lambda _: [4096])
+    recycled = replace(places, is_recycled=True)
+    assert checkout_size(STORE, places, TREE) == checkout_size(STORE, recycled, TREE) + 4096

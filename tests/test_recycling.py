@@ -15,6 +15,7 @@ import pytest
 from layer.errors import StoreError
 from layer.model import Deployment, DirectoryAttributes, FileAttributes, Recycling, Tree
 from layer.store.recast import find_fault
+from layer.store.recycling import is_foreseen
 from layer.store.trees import TreeEditor
 from tests.recycling import Small, described, die_in_deployment, edit_etc
 from tests.world import ostree, remove
@@ -282,6 +283,20 @@ def test_nothing_is_recycled_where_the_admin_says_never(small: Small) -> None:
     assert top(spare(small)) == source != top(pending(small).path)
     small.clean_up(FRESH)
     assert small.spares() == []
+
+
+def test_what_is_there_to_recycle_is_foreseen(small: Small) -> None:
+    def foreseen(recycling: Recycling = RECYCLED) -> bool:
+        return is_foreseen(small.path, [d.path for d in small.sysroot().deployments()], recycling)
+
+    assert foreseen()
+    assert not foreseen(Recycling.NEVER)
+    kept = spare(small)
+    shutil.rmtree(kept)
+    assert not foreseen()
+    small.deploy(pending(small).checksum, FRESH)
+    small.deploy(pending(small).checksum, FRESH)
+    assert foreseen()  # what has left the boot entries
 
 
 def test_a_deployment_with_an_initrd_of_its_own_is_libostree_s(small: Small) -> None:
