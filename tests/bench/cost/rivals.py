@@ -14,7 +14,7 @@ from tests.bench.cost.machine import STATEROOT, Machine
 from tests.bench.cost.metering import Cost, Failed, measure
 
 _SOURCE = Path(__file__).with_name("classic.c")
-_DATABASE = "usr/share/rpm"
+DATABASE = "usr/share/rpm"
 
 
 class Root:
@@ -68,7 +68,7 @@ class Root:
 
     def _measure(self, command: Sequence[str]) -> Cost:
         self._machine.discard(self.path)
-        database = self._machine.deployment / _DATABASE
+        database = self._machine.deployment / DATABASE
         shutil.copytree(database, self.path / self._place)
         return measure(command, self._machine.synced)
 
@@ -107,12 +107,12 @@ def compile_classic(folder: Path) -> Classic:
 
 def _recording(rpms: Sequence[Path]) -> str:
     """A shell command that lists the packages in the database of the checkout it is run in."""
-    database = f"{_DATABASE}/rpmdb.sqlite"
+    database = f"{DATABASE}/rpmdb.sqlite"
     words = "--justdb --noscripts --notriggers --nodeps --nosignature --nodigest --noplugins"
     names = shlex.join(map(str, rpms))
     return (
         # A file of its own: the checkout's is the repository's object.
         f"cp {database} {database}.new && mv {database}.new {database} && "
-        f'rpm -U {words} --dbpath "$PWD/{_DATABASE}" {names} && '
-        f"rm -f {database}-shm {database}-wal {_DATABASE}/.rpm.lock"
+        f'rpm -U {words} --dbpath "$PWD/{DATABASE}" {names} && '
+        f"rm -f {database}-shm {database}-wal {DATABASE}/.rpm.lock"
     )
