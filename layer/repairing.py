@@ -17,6 +17,7 @@ from layer.host import Host, require_root
 from layer.lock import base_of
 from layer.lock_file import LockFile
 from layer.model import Deployment
+from layer.store.commit_copies import restore
 from layer.store.damage import Damaged, drop, find_damaged
 from layer.store.mending import differences, mend
 from layer.store.remote import pull
@@ -51,6 +52,8 @@ def repair(host: Host) -> Examined:
     require_root()
     failures: list[str] = []
     objects = find_damaged(host.store, _commits(host))
+    if restore(host.store, objects):
+        objects = find_damaged(host.store, _commits(host))
     lock = _lock(host, failures) if objects else None
     if objects:
         _let_go(host, objects)

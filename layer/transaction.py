@@ -27,6 +27,7 @@ from layer.recording import record_change
 from layer.report import Reporter
 from layer.rpmfile.header import read_header
 from layer.signing import trust
+from layer.store.commit_copies import KEY, copy_of
 from layer.store.remote import set_remote_ref
 from layer.trimming import without
 from layer.words import count
@@ -225,6 +226,7 @@ def _commit(host: Host, change: Change) -> str:
     made = {
         "layer.made-by": f"layer {version('layer')}",
         "layer.made-at": str(int(time.time())),
+        KEY: copy_of(store, checksum),
     }
     store.write_detached_metadata(checksum, made)
     return checksum

@@ -165,6 +165,22 @@ CASES = (
         PLAN,
         1,
         "in the repository is damaged",
+        "healed",
+    ),
+    Case(
+        "commit with the id exceptions, missing",
+        lambda m: commit_of(m).unlink(),
+        FSCK,
+        1,
+        "commit / is missing in the repository (object",
+        "healed",
+    ),
+    Case(
+        "commit with the id exceptions, and its copy",
+        lambda m: (flip(commit_of(m)), flip(commit_of(m).with_suffix(".commitmeta"))),
+        PLAN,
+        1,
+        "in the repository is damaged",
         "stays",
     ),
     Case(

@@ -18,7 +18,7 @@ from layer.errors import StoreError
 from layer.model import Tree
 from layer.store.gobject import GLib, OSTree, translated
 
-_FORMAT = "(a{sv}aya(say)sstayay)"  # OSTREE_COMMIT_GVARIANT_STRING
+FORMAT = "(a{sv}aya(say)sstayay)"  # OSTREE_COMMIT_GVARIANT_STRING
 _BLOCK = 4096  # bytes
 
 
@@ -78,7 +78,7 @@ def commit_variant(
 ) -> Any:
     """A commit as libostree itself makes it of these, to the byte."""
     return GLib.Variant(
-        _FORMAT,
+        FORMAT,
         (
             metadata,
             bytes.fromhex(parent or ""),

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from layer.report import Reporter
 from testdata.distro.full import NotEnoughSpace, ensure_full
-from tests.bench.cost.__main__ import ACCEPTED
+from tests.bench.cost.__main__ import accepted_on
 from tests.bench.cost.bases import LARGE, SIZES, ensure_bases
 from tests.bench.cost.machine import Machine, Start
 from tests.bench.cost.metering import Cost, measure
@@ -85,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start = Start(base.repository, base.versions, index.path)
         machine = Machine(Path(folder, "machine"), start, is_synced=False)
         try:
-            consent = [word for name in ACCEPTED for word in ("--accept-unscripted", name)]
+            names = accepted_on(machine)
+            consent = [word for name in names for word in ("--accept-unscripted", name)]
             machine.layer("install", *consent, LARGE)
             costs = ask(machine.path, options.runs)
         finally:

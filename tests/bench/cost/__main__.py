@@ -37,7 +37,7 @@ from tests.bench.debian_index import ensure_index
 from tests.world import remove
 
 ROOT = Path(__file__).parents[3]
-ACCEPTED = "libreoffice-common"  # its trigger on apparmor's old files
+ACCEPTED = ("libreoffice-common",)  # its trigger on apparmor's old files
 ACCEPTED_OF_BASES = ("gnome-menus",)  # file triggers of larger bases
 _COUNT = 47  # packages of the large one
 _LIST = ROOT / "packaging/bench-packages.txt"
@@ -146,10 +146,16 @@ def _stages(
         print(f"a machine on {base.files:,} files", flush=True)
         start = Start(base.repository, base.versions, packages)
         machine = Machine(work / base.name, start, is_synced=is_synced)
-        there = {nevra.name for nevra in read_database(machine.deployment / DATABASE)}
-        accepted = (ACCEPTED, *(name for name in ACCEPTED_OF_BASES if name in there))
-        stages[base.size] = make_stage(machine, classic, Subject(SMALL, LARGE, accepted))
+        stages[base.size] = make_stage(
+            machine, classic, Subject(SMALL, LARGE, accepted_on(machine))
+        )
     return stages
+
+
+def accepted_on(machine: Machine) -> tuple[str, ...]:
+    """Whose scriptlets the large package needs consent for over a machine's base."""
+    there = {nevra.name for nevra in read_database(machine.deployment / DATABASE)}
+    return (*ACCEPTED, *(name for name in ACCEPTED_OF_BASES if name in there))
 
 
 def make_stage(machine: Machine, classic: Classic, subject: Subject) -> Stage:
