@@ -76,12 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not results.samples:
                 raise
             print("interrupted: these are the results until now", flush=True)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(f"{json.dumps(results.as_json(), indent=1)}\n")
+        _show(results, options)
     finally:
+        print("removing what the scenes made: minutes", flush=True)
         remove(list(work.glob("*/sysroot")))
         shutil.rmtree(work)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(f"{json.dumps(results.as_json(), indent=1)}\n")
-    _show(results, options)
 
 
 def _show(results: Results, options: argparse.Namespace) -> None:
