@@ -99,10 +99,8 @@ def live_now(host: Host) -> LiveNow | None:
     journal = live_record.read(host.sysroot.var(host.stateroot))
     if journal is None or journal.boot != live_record.boot() or not host.sysroot.is_booted:
         return None
-    name = live_view.seen_checkout(host.sysroot.path)
-    commit = next(
-        (s.commit for s in (journal.wanted, journal.before) if s and s.checkout == name), ""
-    )
+    # Of several that lay over each other an interrupted reset may show one that no record names.
+    commit = live_view.seen_checkout(host.sysroot.path).rpartition("-")[0]
     old = tuple((one.process, one.paths) for one in with_old_files(scan()))
     target = journal.wanted.commit if journal.wanted else journal.booted
     return LiveNow(commit, "" if journal.is_settled else target, old)

@@ -121,18 +121,36 @@ class Row:
         seen = Counter(one.seen for one in self.outcomes)
         done = Counter(one.done for one in self.outcomes)
         struck = [one for one in self.outcomes if one.struck]
-        counted = (seen["old"], seen["new"], done[_UNDONE], done[_FINISHED], done[_NOTHING])
+        counted = (
+            seen["old"],
+            seen["new"],
+            seen["between"],
+            done[_UNDONE],
+            done[_FINISHED],
+            done[_NOTHING],
+        )
         wrong = sum(bool(one.wrong) for one in self.outcomes)
         head = (len(self.places), len(struck), len({one.struck for one in struck}))
         return (self.life.name, self.whom.name, *map(str, (*head, *counted, wrong)))
 
 
-_HEAD = ("verb", "killed", "changes", "struck", "places", "old", "new", "undone", "finished")
+_HEAD = (
+    "verb",
+    "killed",
+    "changes",
+    "struck",
+    "places",
+    "old",
+    "new",
+    "between",
+    "undone",
+    "finished",
+)
 
 
 def as_text(rows: Sequence[Row]) -> str:
     """The table, and below it what went wrong."""
-    cells = [(*_HEAD, "nothing to do", "wrong"), *(row.cells for row in rows)]
+    cells = [(*_HEAD, "undone", "finished", "nothing to do", "wrong"), *(row.cells for row in rows)]
     sums = [str(sum(int(row.cells[n]) for row in rows)) for n in range(2, len(cells[0]))]
     lines = [aligned([*cells, ("all", "", *sums)])]
     for row in rows:
@@ -212,11 +230,15 @@ class State:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a life changes when nobody strikes, and the changes of it."""
+    """What a life changes when nobody strikes, and the changes of it.
+
+    `between` are states before the old one that still lie below it.
+    """
 
     booted: State
     old: State
     new: State
+    between: tuple[State, ...]
     places: tuple[Place, ...]
     children: tuple[Place, ...]
 
@@ -225,13 +247,14 @@ def expect(machine: Path, world: World, scratch: Path, life: Life) -> Expected:
     """Leads it once."""
     with _site(machine, world, scratch) as running:
         booted = _state(running)
-        _begin(running, life)
-        old = _state(running)
+        states = [booted, *_begin(running, life)]
+        old = states[-1]
         done = _run(running, life.struck, scratch)
         assert done.status == 0, done.output
         new = _state(running)
         assert old != new, done.output
-        return Expected(booted, old, new, tuple(done.places), tuple(done.children))
+        between = tuple(states[1:-1])
+        return Expected(booted, old, new, between, tuple(done.places), tuple(done.children))
 
 
 def _telling(places: Sequence[Place]) -> list[int]:
@@ -267,9 +290,13 @@ def _site(machine: Path, world: World, scratch: Path) -> Iterator[Living]:
         remove([sysroot, folder])
 
 
-def _begin(running: Living, life: Life) -> None:
+def _begin(running: Living, life: Life) -> list[State]:
+    """The steps before the struck one; the state after each."""
+    states = []
     for step in life.before:
         running.layer(*step.words, driver=step.driver)
+        states.append(_state(running))
+    return states
 
 
 def _strike(
@@ -283,11 +310,11 @@ def _strike(
     if "Traceback" in done.output or (whom.is_alone and done.status not in (0, 1)):
         wrong.append(f"status {done.status}: {done.output}")
     usr = _usr(running)
-    seen = next((n for n, s in (("old", found.old), ("new", found.new)) if s.usr == usr), "other")
+    known = [("old", found.old), ("new", found.new), *(("between", s) for s in found.between)]
+    seen, expected = next(((n, s) for n, s in known if s.usr == usr), ("other", found.new))
     if seen == "other":
         wrong.append(f"neither of two is seen: {usr}")
     status = next(d for d in running.status()["deployments"] if d["booted"])
-    expected = found.old if seen == "old" else found.new
     if status.get("live-replaced") != expected.commit:
         wrong.append(f"{seen} is seen, and status says {status.get('live-replaced')}")
     said = running.python(_RECOVER)
