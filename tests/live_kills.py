@@ -121,31 +121,14 @@ class Row:
         seen = Counter(one.seen for one in self.outcomes)
         done = Counter(one.done for one in self.outcomes)
         struck = [one for one in self.outcomes if one.struck]
-        counted = (
-            seen["old"],
-            seen["new"],
-            seen["between"],
-            done[_UNDONE],
-            done[_FINISHED],
-            done[_NOTHING],
-        )
+        counted = [seen[name] for name in ("old", "new", "between")]
+        counted += [done[name] for name in (_UNDONE, _FINISHED, _NOTHING)]
         wrong = sum(bool(one.wrong) for one in self.outcomes)
         head = (len(self.places), len(struck), len({one.struck for one in struck}))
         return (self.life.name, self.whom.name, *map(str, (*head, *counted, wrong)))
 
 
-_HEAD = (
-    "verb",
-    "killed",
-    "changes",
-    "struck",
-    "places",
-    "old",
-    "new",
-    "between",
-    "undone",
-    "finished",
-)
+_HEAD = ("verb", "killed", "changes", "struck", "places", "old", "new", "between")
 
 
 def as_text(rows: Sequence[Row]) -> str:
