@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -52,16 +51,11 @@ def heard(act: Callable[[], object]) -> Iterator[None]:
     """Calls `act` again and again, from a thread, once a signal came; at the end Interrupted.
 
     Python runs no signal handler while C code works, and what is raised inside a callback from
-    C may be dropped.
+    C may be dropped. `act` may send signals itself, for C code that heeds no other way.
     """
     came: list[int] = []
-
-    def hear(number: int) -> None:
-        came.append(number)
-        act()
-
     try:
-        with _handled(hear), _listening(hear):
+        with _handled(came.append), _listening(came, act):
             yield
     finally:
         if came:
@@ -85,14 +79,17 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def _handled(act: Callable[[int], object]) -> Iterator[None]:
-    """Calls `act` where Python would raise an exception."""
+def _handled(note: Callable[[int], object]) -> Iterator[None]:
+    """Calls `note` where Python would raise an exception.
+
+    It must send no signal: in the main thread that would be handled at once, and without end.
+    """
     handlers = {number: signal.getsignal(number) for number in _ENDING}
     ours = {n: h for n, h in handlers.items() if h in (_interrupt, signal.default_int_handler)}
     if threading.current_thread() is not threading.main_thread():
         ours = {}  # signals are the main thread's alone
     for number in ours:
-        signal.signal(number, lambda number, _: act(number))
+        signal.signal(number, lambda number, _: note(number))
     try:
         yield
     finally:
@@ -101,20 +98,24 @@ def _handled(act: Callable[[int], object]) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(act: Callable[[int], object]) -> Iterator[None]:
-    """Calls `act` from a thread as soon as a handled signal comes in, and until the end."""
+def _listening(came: list[int], act: Callable[[], object]) -> Iterator[None]:
+    """Notes the first handled signal as soon as it is there, and calls `act` until the end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
+    is_over = threading.Event()
 
     def listen() -> None:
         while numbers := os.read(reader, 64):
-            for number in {*numbers}.intersection(_ENDING):
-                act(number)
-                while not select.select([reader], [], [], _AGAIN)[0]:
-                    act(number)
+            ending = [number for number in numbers if number in _ENDING]
+            if ending:  # and no more is read: `act` may be what sends the next
+                came.append(ending[0])
+                act()
+                while not is_over.wait(_AGAIN):
+                    act()
+                return
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
@@ -123,6 +124,7 @@ def _listening(act: Callable[[int], object]) -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(previous)
+        is_over.set()
         os.close(writer)  # which ends the thread, too
-        thread.join()
+        thread.join()  # before signals are handled as ever: it may send another
         os.close(reader)
