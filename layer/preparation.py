@@ -192,18 +192,14 @@ def previous_ids(host: Host, lock: Lock) -> dict[str, int]:
 
 def places(host: Host) -> Places:
     """Where on this machine a change takes room."""
-    from layer.store.recycling import is_foreseen  # takes long to load
-
-    pending, deployments = host.pending(), host.sysroot.deployments()
+    pending = host.pending()
     return Places(
         repository=host.sysroot.store.path,
         deployment=pending.path if pending else None,
         boot=host.sysroot.path / "boot",
-        entries=len(deployments),
+        entries=len(host.sysroot.deployments()),
         known=host.cache / "checkout.json",
-        is_recycled=is_foreseen(
-            host.sysroot.path, [d.path for d in deployments], recycling_of(host)
-        ),
+        is_recycled=host.sysroot.will_recycle(recycling_of(host)),
     )
 
 

@@ -15,7 +15,6 @@ import pytest
 from layer.errors import StoreError
 from layer.model import Deployment, DirectoryAttributes, FileAttributes, Recycling, Tree
 from layer.store.recast import find_fault
-from layer.store.recycling import is_foreseen
 from layer.store.trees import TreeEditor
 from tests.recycling import Small, described, die_in_deployment, edit_etc
 from tests.world import ostree, remove
@@ -287,7 +286,7 @@ def test_nothing_is_recycled_where_the_admin_says_never(small: Small) -> None:
 
 def test_what_is_there_to_recycle_is_foreseen(small: Small) -> None:
     def foreseen(recycling: Recycling = RECYCLED) -> bool:
-        return is_foreseen(small.path, [d.path for d in small.sysroot().deployments()], recycling)
+        return small.sysroot().will_recycle(recycling)
 
     assert foreseen()
     assert not foreseen(Recycling.NEVER)

@@ -45,6 +45,18 @@ class Recycler:
     store: OstreeStore
     recycling: Recycling
 
+    def is_foreseen(self) -> bool:
+        """Whether there is a tree that the next deployment's is made of, as far as we may see."""
+        with suppress(OSError):  # who is not root does not see what is mounted
+            return self._is_allowed and Spares(self.sysroot, self.path, self.store).has_any()
+        return False
+
+    @property
+    def _is_allowed(self) -> bool:
+        """Whether trees may be recycled, and libostree is one whose deployments are known here."""
+        is_known = (OSTree.YEAR_VERSION, OSTree.RELEASE_VERSION) <= _KNOWN
+        return self.recycling is not Recycling.NEVER and is_known
+
     def deploy(
         self, new: NewDeployment, merge: Any, origin: Any, arguments: Sequence[str], cancel: Any
     ) -> Any | None:
@@ -73,7 +85,7 @@ class Recycler:
     def _make(
         self, new: NewDeployment, merge: Any, origin: Any, arguments: Sequence[str], cancel: Any
     ) -> Any | None:
-        if self.recycling is Recycling.NEVER or new.overlay or not _is_known():
+        if new.overlay or not self._is_allowed:
             return None
         spares = Spares(self.sysroot, self.path, self.store)
         # Where anything is in doubt libostree does it all, and finds words for what is wrong.
@@ -142,19 +154,6 @@ class Recycler:
         there = folder.glob(f"{new.checksum}.*")
         serials = [int(path.name.partition(".")[2]) for path in there if path.is_dir()]
         return max(serials, default=-1) + 1
-
-
-def is_foreseen(sysroot: Path, deployed: Sequence[Path], recycling: Recycling) -> bool:
-    """Whether there is a tree that the next deployment's is made of: one that nobody boots."""
-    if recycling is Recycling.NEVER or not _is_known():
-        return False
-    there = [*sysroot.glob("ostree/layer/spare/*"), *sysroot.glob("ostree/deploy/*/deploy/*")]
-    return any(path.is_dir() and path not in deployed for path in there)
-
-
-def _is_known() -> bool:
-    """Whether libostree is one whose deployments are known here."""
-    return (OSTree.YEAR_VERSION, OSTree.RELEASE_VERSION) <= _KNOWN
 
 
 def _small(store: OstreeStore, root: Tree) -> str | None:

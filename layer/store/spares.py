@@ -52,6 +52,10 @@ class Spares:
         self._work = path / WORK
         self._store = store
 
+    def has_any(self) -> bool:
+        """Whether there is a checkout that can be recycled."""
+        return next(self._sources(), None) is not None
+
     def find_nearest(self, wanted: Tree) -> Source | None:
         """What is made into `wanted` with the fewest changes; None where a checkout is as good."""
         best, least = None, _FARTHEST

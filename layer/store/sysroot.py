@@ -165,6 +165,10 @@ class Sysroot:
         forget_staged([overlay for one in deployments for overlay in one.overlays])
         return deployments
 
+    def will_recycle(self, recycling: Recycling) -> bool:
+        """Whether the next deployment's tree is made of one that is there and nobody boots."""
+        return self._recycler(recycling).is_foreseen()
+
     def unlock_finalization(self) -> None:
         """The staged deployment is finalized at the next shutdown after all."""
         _LOCKED.unlink(missing_ok=True)
