@@ -14,7 +14,7 @@ from layer.store.gobject import GLib, OSTree, translated
 from layer.store.objects import OstreeStore
 
 KEY = "layer.copy"
-_LARGEST = 64 << 20  # bytes of a commit; libostree reads no larger one either
+_LARGEST = 64 << 20  # bytes of a commit
 
 
 def copy_of(store: OstreeStore, checksum: str) -> str:

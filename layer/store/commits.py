@@ -4,7 +4,7 @@ libostree moves the objects of a transaction to their places in no order. A proc
 meanwhile would leave commits without their trees, which `ostree fsck` takes for damage.
 
 It then syncs each of the 256 directories of objects, one after the other, whatever came into them.
-In place of that the filesystem is synced once before objects are moved, and once after it.
+In place of that the filesystem is synced once before objects are moved, and once after all are.
 """
 
 from __future__ import annotations
@@ -45,14 +45,21 @@ class WaitingCommits:
         """Has a ref wait for its new commit, None to take it away."""
         self._refs[ref] = checksum
 
-    def write(self) -> None:
-        """Writes all that waits, the refs last, durable when it returns."""
+    def write(self, *, has_objects: bool) -> None:
+        """Writes all that waits, the refs last, durable when it returns.
+
+        `has_objects`: libostree has begun a transaction, whose objects come first.
+        """
+        if has_objects:
+            _move_objects(self._repo)
         if self._commits:
             with translated("cannot commit the transaction"):
                 self._repo.prepare_transaction(None)
                 for checksum, commit in sorted(self._commits.items()):
                     self._repo.write_metadata(OSTree.ObjectType.COMMIT, checksum, commit, None)
-            move_objects(self._repo)
+            _move_objects(self._repo)
+        if has_objects or self._commits:
+            _sync(self._repo)
         for refspec, named in sorted(self._refs.items()):
             with translated(f"cannot set {refspec}"):
                 _, remote, ref = OSTree.parse_refspec(refspec)
@@ -92,18 +99,23 @@ def commit_variant(
     )
 
 
-def move_objects(repo: Any) -> None:
-    """Ends a transaction: its objects come to their places whole, and stay there."""
-    is_synced = not repo.get_disable_fsync()  # as the repository's configuration has it
+def _move_objects(repo: Any) -> None:
+    """Ends a transaction: its objects come to their places whole, to stay there after a sync."""
+    _sync(repo)
+    is_synced = not repo.get_disable_fsync()
+    repo.set_disable_fsync(True)
     try:
-        if is_synced:
-            sync_filesystem(repo.get_dfd())
-            repo.set_disable_fsync(True)
         with translated("cannot commit the transaction"):
             repo.commit_transaction(None)
-        if is_synced:
-            sync_filesystem(repo.get_dfd())
-    except OSError as error:
-        raise StoreError(f"cannot commit the transaction: {error.strerror}") from error
     finally:
         repo.set_disable_fsync(not is_synced)
+
+
+def _sync(repo: Any) -> None:
+    """Makes durable what was written, unless the repository's configuration wants no such thing."""
+    if repo.get_disable_fsync():
+        return
+    try:
+        sync_filesystem(repo.get_dfd())
+    except OSError as error:
+        raise StoreError(f"cannot commit the transaction: {error.strerror}") from error

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 from layer.errors import StoreError
 from layer.model import Commit, Directory, DirectoryAttributes, FileAttributes, Tree
 from layer.store.checked import CheckedFile, check_object, is_same_file
-from layer.store.commits import WaitingCommits, commit_variant, move_objects
+from layer.store.commits import WaitingCommits, commit_variant
 from layer.store.dirtree import parse_directory, serialize_directory
 from layer.store.gobject import Gio, GLib, OSTree, interruptible, translated
 from layer.store.spool import Spool
@@ -93,12 +93,11 @@ class OstreeStore:
             yield
             if self._counted is not None:
                 self._counted += staged_bytes(self.path) + self._waiting.new_bytes()
-            if is_staging_empty(self.path):
+            has_objects = not is_staging_empty(self.path)
+            if not has_objects:
                 with translated("cannot end the transaction"):
-                    self.repo.abort_transaction(None)  # else it syncs what it has not written
-            else:
-                move_objects(self.repo)
-            self._waiting.write()
+                    self.repo.abort_transaction(None)
+            self._waiting.write(has_objects=has_objects)
         except BaseException:
             empty_staging(self.path)
             raise
