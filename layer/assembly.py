@@ -27,11 +27,10 @@ from layer.copies import Copies
 from layer.documentation import documentation_positions
 from layer.frozen import dataclass
 from layer.importer import read_package_blob
-from layer.model import FileAttributes, PackageTree, Tree
+from layer.model import PackageTree, Tree
 from layer.ownership import Ownership
 from layer.paths import user_path
-from layer.rpmdb import DATABASE_PATHS, database_path, link_database, open_packages
-from layer.rpmfile.database import write_database
+from layer.rpmdb import change_database, open_packages
 from layer.rpmfile.states import FileState, FileStates
 from layer.store.contract import ObjectStore
 from layer.store.selinux import label_of, with_label
@@ -225,21 +224,12 @@ def record_packages(
     blobs = [read_package_blob(store, p) for p in packages]
     if not blobs:
         return tree, ()
-    folder = database_path(store, tree) or DATABASE_PATHS[0]
-    written = scratch / "rpmdb-new"
-    written.mkdir()
-    source = link_database(store, tree, scratch)
     known = {nevra: dict(found) for nevra, found in (states or {}).items()}
     if without_documentation:
         for package in packages:
             left_out = documentation_positions(store, package)
             absent = dict.fromkeys(left_out, FileState.NOT_INSTALLED)
             known[package.nevra] = known.get(package.nevra, {}) | absent
-    write_database(source, written, blobs, timestamp=epoch, states=known)
     editor = TreeEditor(store, tree)
-    paths = []
-    for file in sorted(written.iterdir()):
-        path = f"{folder}/{file.name}"
-        editor.put_file(path, store.write_file_of(FileAttributes(), file))
-        paths.append(path)
-    return editor.write(), tuple(paths)
+    path = change_database(store, editor, tree, scratch, timestamp=epoch, blobs=blobs, states=known)
+    return editor.write(), (path,)

@@ -19,7 +19,7 @@ from layer.model import Package, Repository, Request, Resolution
 from layer.origin import Origin
 from layer.outputs import named, read_input
 from layer.preparation import prepare
-from layer.rpmfile.database import tool_versions
+from layer.rpmfile.writing import tool_versions
 from layer.signing import fetch_checked
 
 

@@ -20,6 +20,8 @@ from layer.frozen import dataclass
 
 # The same on all machines: asm-generic/unistd.h has counted for all since 5.1.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSOPEN_CLOEXEC, _FSCONFIG_CMD_CREATE, _FSMOUNT_CLOEXEC = 1, 6, 1
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_BENEATH = 4, 0x200
 _MOUNT_ATTR_RDONLY = 1
@@ -169,6 +171,29 @@ def bind(source: str, point: str) -> None:
     """Shows a directory at another place, too."""
     flags = ctypes.c_ulong(0x1000)  # MS_BIND
     _checked("mount", _libc.mount(os.fsencode(source), os.fsencode(point), None, flags, None))
+
+
+def new_tmpfs() -> int | None:
+    """The root of a new filesystem in memory that is mounted nowhere, open; None if not for us.
+
+    It is gone with the last descriptor, whatever becomes of the process.
+    """
+    try:
+        context = _call("fsopen", _FSOPEN, b"tmpfs", _FSOPEN_CLOEXEC)
+        try:
+            _call("fsconfig", _FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+            return _call("fsmount", _FSMOUNT, context, _FSMOUNT_CLOEXEC, 0)
+        finally:
+            os.close(context)
+    except (LayerError, OSError):
+        return None
+
+
+def enter_root(directory: int) -> None:
+    """Makes an open directory the root and working directory of this thread, for no other."""
+    _checked("unshare", _libc.unshare(_CLONE_FS))
+    os.fchdir(directory)
+    _checked("chroot", _libc.chroot(b"."))
 
 
 def leave_namespace_of(pid: int | str) -> None:

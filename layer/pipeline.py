@@ -21,8 +21,8 @@ from layer.lock import DEFAULTS, LAYER, Lock, Record, TreeOptions, format_metada
 from layer.model import Commit, LockedPackage, NearTree, PackageTree, Tree
 from layer.report import Reporter
 from layer.rewriting import link, read_rewrites, rewritten
-from layer.rpmfile.database import tool_versions
 from layer.rpmfile.states import FileStates
+from layer.rpmfile.writing import tool_versions
 from layer.running import SandboxOptions, TriggerOutcome, run_triggers
 from layer.scratch import leave, scratch_directory
 from layer.store.contract import ObjectStore

@@ -1,18 +1,19 @@
-"""Where trees keep their rpm database."""
+"""Where trees keep their rpm database, and how one takes the place of another."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from layer.model import Tree
+from layer.model import FileAttributes, Nevra, Tree
 from layer.rpmfile.database import DATABASE_FILE as DATABASE_FILE
+from layer.rpmfile.states import FileStates
 from layer.rpmfile.stored import StoredPackages, open_stored, open_stored_file
 from layer.store.contract import ObjectStore
-from layer.store.trees import lookup
+from layer.store.trees import TreeEditor, lookup
 
 # Ours and Fedora Atomic's, then rpm's newer default.
 DATABASE_PATHS = ("usr/share/rpm", "usr/lib/sysimage/rpm")
@@ -46,7 +47,7 @@ def open_packages(store: ObjectStore, tree: Tree) -> Iterator[StoredPackages | N
             yield stack.enter_context(open_stored_file(file, Path(f"/{path}")))
 
 
-def link_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
+def _link_database(store: ObjectStore, tree: Tree, destination: Path) -> Path | None:
     """As `extract_database`, for who only reads: the file may be the store's own."""
     path = database_path(store, tree)
     checksum = lookup(store, tree, f"{path}/{DATABASE_FILE}") if path else None
@@ -73,3 +74,47 @@ def extract_database(store: ObjectStore, tree: Tree, destination: Path) -> Path 
         for chunk in iter(lambda: source.read(_CHUNK), b""):
             copy.write(chunk)
     return folder
+
+
+def change_database(
+    store: ObjectStore,
+    editor: TreeEditor,
+    tree: Tree,
+    scratch: Path,
+    *,
+    timestamp: int,
+    blobs: Sequence[bytes] = (),
+    erased: Collection[Nevra] = (),
+    states: FileStates | None = None,
+) -> str:
+    """Puts the tree's database with packages added or erased into `editor`; returns its path.
+
+    As `layer.rpmfile.writing.new_database` has it; `scratch` is an empty directory.
+    """
+    from layer.rpmfile.writing import new_database  # which who only reads has no use for
+
+    with new_database(
+        _link_database(store, tree, scratch),
+        blobs,
+        scratch,
+        timestamp=timestamp,
+        states=states,
+        erased=erased,
+        links=_directory_links(store, tree),
+    ) as database:
+        path = f"{database_path(store, tree) or DATABASE_PATHS[0]}/{DATABASE_FILE}"
+        editor.put_file(path, store.write_file_of(FileAttributes(), database))
+    return path
+
+
+def _directory_links(store: ObjectStore, tree: Tree) -> dict[str, str]:
+    """The symlinks in / and /usr, such as that of /bin, by path."""
+    links = {}
+    for folder in ("", "usr/"):
+        found = lookup(store, tree, folder.rstrip("/")) if folder else tree
+        if isinstance(found, Tree):
+            for name, checksum in store.read_directory(found.contents).files.items():
+                target = store.read_file_attributes(checksum).target
+                if target:
+                    links[folder + name] = target
+    return links

@@ -21,11 +21,11 @@ from layer.audit.verdict import Alternative
 from layer.frozen import dataclass
 from layer.layout import HEADERS, place, tmpfiles_path
 from layer.lock import LAYER, read_record
-from layer.model import Commit, FileAttributes, Nevra, PackageHeader, Tree
+from layer.model import Commit, Nevra, PackageHeader, Tree
 from layer.paths import header_paths
 from layer.rewriting import generated_paths
-from layer.rpmdb import DATABASE_PATHS, database_path, extract_database, link_database
-from layer.rpmfile.database import read_database, write_database
+from layer.rpmdb import change_database, extract_database
+from layer.rpmfile.database import read_database
 from layer.rpmfile.stored import StoredPackages, open_stored
 from layer.store.contract import ObjectStore
 from layer.store.trees import TreeEditor, files_of, lookup
@@ -115,8 +115,9 @@ def trim(store: ObjectStore, base: Tree, packages: Sequence[Nevra], scratch: Pat
         folders = {*(p for f in files for p in _parents(f)), *listed}
         _remove_empty(store, editor, stored, folders, frozenset(packages))
     offers = [o for h in headers for o in audit_of(h).rewrites.alternatives]
-    written = _write_database(store, editor, base, packages, scratch)
-    return Trimmed(editor.write(), frozenset(files), tuple(sorted(folders)), tuple(offers), written)
+    written = change_database(store, editor, base, scratch, timestamp=0, erased=packages)
+    left = editor.write()
+    return Trimmed(left, frozenset(files), tuple(sorted(folders)), tuple(offers), (written,))
 
 
 def tidy(store: ObjectStore, tree: Tree, trimmed: Trimmed, written: Mapping[str, str]) -> Tree:
@@ -213,21 +214,6 @@ def _is_claimed(stored: StoredPackages, folder: str, going: frozenset[Nevra]) ->
 def _may_go(folder: str) -> bool:
     """Whether a directory is deeper than those that every tree has."""
     return folder.count("/") > 1 or folder.startswith("usr/etc/")
-
-
-def _write_database(
-    store: ObjectStore, editor: TreeEditor, base: Tree, packages: Sequence[Nevra], scratch: Path
-) -> tuple[str, ...]:
-    source = link_database(store, base, scratch)
-    destination = scratch / "rpmdb-without"
-    destination.mkdir()
-    write_database(source, destination, (), timestamp=0, erased=packages)
-    folder = database_path(store, base) or DATABASE_PATHS[0]
-    paths = []
-    for file in sorted(destination.iterdir()):
-        paths.append(f"{folder}/{file.name}")
-        editor.put_file(paths[-1], store.write_file_of(FileAttributes(), file))
-    return tuple(paths)
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -17,7 +17,6 @@ from layer.documentation import documentation_of, without_documentation
 from layer.importer import import_package
 from layer.lock import DEFAULTS, TreeOptions
 from layer.model import PackageTree
-from layer.rpmfile.database import write_database
 from layer.rpmfile.header import read_header
 from layer.rpmfile.states import FileState
 from layer.store.files import read_text
@@ -26,6 +25,7 @@ from layer.store.trees import directories_of, files_of, lookup
 from testdata.distro.rpmwriter import write_rpm
 from testdata.distro.tiny import FileSpec, RpmSpec, tiny_rpm
 from tests.cli import extra_repository, fails, origin_of
+from tests.databases import write_database
 from tests.world import Machine, World, layer
 
 DOC = "/usr/share/doc"

@@ -15,10 +15,10 @@ from layer.importer import find_package
 from layer.lock import read_lock, read_record
 from layer.model import Commit
 from layer.pipeline import TRIGGER_EPOCH
-from layer.rpmfile.database import write_database
 from layer.store.trees import lookup
 from layer.triggers.format import parse_trigger
 from layer.triggers.order import in_order
+from tests.databases import write_database
 from tests.world import Machine, ostree
 
 # Removes a file of the base, as a trigger may that replaces one thing by another.

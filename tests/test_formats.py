@@ -301,7 +301,7 @@ OTHER_WRITERS = {
     "records": "on behalf of those that have rows",
     "repairing": _REF,
     "rpmdb": _SCRATCH,
-    "rpmfile/database": "rpm's database",
+    "rpmfile/writing": "rpm's database",
     "rpmfile/header": _SCRATCH,
     "sandbox/box": _SCRATCH,
     "sandbox/sleepless": _SCRATCH,

@@ -163,8 +163,8 @@ def test_nothing_is_written_once_rpm_lost_its_program(machine: Machine) -> None:
     """It writes its database in a process of ours; what it wrote is left, and swept by the next."""
     script = """
 import os, signal, sys
-from layer.rpmfile import database
-database._set_states = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from layer.rpmfile import writing
+writing._set_states = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 from layer.__main__ import main
 main()
 """

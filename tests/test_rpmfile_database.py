@@ -13,15 +13,22 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from layer.errors import NotFound, StoreError
-from layer.model import Nevra
-from layer.rpmfile.database import DATABASE_FILE, read_database, tool_versions, write_database
+from layer.model import FileAttributes, Nevra
+from layer.rpmdb import change_database, extract_database
+from layer.rpmfile import apart
+from layer.rpmfile.database import DATABASE_FILE, read_database
 from layer.rpmfile.header import read_header
+from layer.rpmfile.writing import tool_versions
+from layer.store.objects import OstreeStore
+from layer.store.trees import TreeEditor, empty_tree
 from testdata.distro.rpmspec import FileSpec, RpmSpec
 from testdata.distro.rpmwriter import write_rpm
+from tests.databases import write_database
 
 EPOCH = 1_700_000_000
 
@@ -131,7 +138,7 @@ def test_bytes_depend_on_nothing_but_the_arguments(tmp_path: Path, blobs: list[b
         import os
         from pathlib import Path
         os.umask(0o077)
-        from layer.rpmfile.database import write_database
+        from tests.databases import write_database
         blobs = [Path({str(tmp_path)!r}, f"{{n}}.blob").read_bytes() for n in range(2)]
         write_database(Path({str(base)!r}), Path({str(there)!r}), blobs, timestamp={EPOCH})
     """)
@@ -177,16 +184,16 @@ def test_signal_waits_for_the_end(
     """rpm would end the process if a handler raised inside of its callback."""
     arrived: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
-    from layer.rpmfile import database
+    from layer.rpmfile import writing
 
-    add = database._add
+    add = writing._add
 
-    def interrupted(destination: Path, added: Sequence[bytes]) -> None:
+    def interrupted(added: Sequence[bytes]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        add(destination, added)
+        add(added)
         assert arrived == []
 
-    monkeypatch.setattr(database, "_add", interrupted)
+    monkeypatch.setattr(writing, "_add", interrupted)
     try:
         directory = written(tmp_path, "db", blobs)
     finally:
@@ -241,3 +248,80 @@ def test_what_is_no_database_is_refused(tmp_path: Path, blobs: list[bytes]) -> N
 def test_tools_are_named_with_their_versions() -> None:
     assert set(tool_versions()) == {"rpm", "sqlite"}
     assert all(version[0].isdigit() for version in tool_versions().values())
+
+
+def one_file(tmp_path: Path, name: str, path: str) -> bytes:
+    """A package with one file, like no other's."""
+    spec = RpmSpec(name, "1", files=(FileSpec(path, name.encode()),))
+    return read_header(write_rpm(spec, tmp_path)).blob
+
+
+def state_of_the_first(tmp_path: Path, name: str, paths: Sequence[str], **options: Any) -> str:
+    """What the database says of the first one's file once there is the second, too."""
+    first, second = (one_file(tmp_path, f"p{n}", path) for n, path in enumerate(paths))
+    source = written(tmp_path, f"{name}-base", [first])
+    (tmp_path / name).mkdir()
+    write_database(source, tmp_path / name, [second], timestamp=EPOCH, **options)
+    return rpm_query(tmp_path / name, "-qs", "p0").split()[0]
+
+
+def test_links_of_this_machine_do_not_matter(tmp_path: Path) -> None:
+    """rpm asks the directories that are there whether two paths are one file."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").symlink_to("one")
+    paths = [str(tmp_path / "one/file"), str(tmp_path / "two/file")]
+    assert state_of_the_first(tmp_path, "linked", paths) == "normal"
+    (tmp_path / "two").unlink()
+    (tmp_path / "two").mkdir()
+    assert state_of_the_first(tmp_path, "apart", paths) == "normal"
+    found = {(tmp_path / name / DATABASE_FILE).read_bytes() for name in ("linked", "apart")}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("links", "paths", "state"),
+    [
+        ({"bin": "usr/bin"}, ("/usr/bin/x", "/bin/x"), "replaced"),
+        ({"bin": "usr/bin"}, ("/usr/lib/x", "/bin/x"), "normal"),
+        ({"bin": "/usr/bin"}, ("/bin/x", "/usr/bin/x"), "replaced"),
+        ({"lib64": "usr/lib64", "usr/lib64": "lib"}, ("/lib64/x", "/usr/lib/x"), "replaced"),
+        ({"usr/local": "../var/usrlocal"}, ("/usr/local/x", "/var/usrlocal/x"), "replaced"),
+        ({"up": "../../../usr"}, ("/up/x", "/usr/x"), "replaced"),
+        ({"loop": "loop", "a": "b", "b": "a"}, ("/a/x", "/b/x"), "normal"),
+        ({}, ("/usr/bin/x", "/bin/x"), "normal"),
+    ],
+)
+def test_links_of_the_tree_do(
+    tmp_path: Path, links: dict[str, str], paths: Sequence[str], state: str
+) -> None:
+    assert state_of_the_first(tmp_path, "db", paths, links=links) == state
+
+
+def test_it_is_the_same_where_no_memory_is_to_spare(
+    tmp_path: Path, blobs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = written(tmp_path, "memory", blobs)
+    monkeypatch.setattr(apart, "_is_in_memory", lambda _: False)
+    on_disk = written(tmp_path, "disk", blobs)
+    assert (on_disk / DATABASE_FILE).read_bytes() == (in_memory / DATABASE_FILE).read_bytes()
+    assert [path.name for path in on_disk.iterdir()] == [DATABASE_FILE]
+
+
+def test_a_tree_tells_which_links_it_has(tmp_path: Path) -> None:
+    store = OstreeStore.create(tmp_path / "repo")
+    first, second = (one_file(tmp_path, f"p{n}", f"{p}/x") for n, p in enumerate(("/sbin", "/bin")))
+    base = written(tmp_path, "base", [first])
+    with store.transaction():
+        editor = TreeEditor(store, empty_tree(store))
+        for path, target in (("bin", "usr/bin"), ("sbin", "usr/sbin"), ("usr/sbin", "bin")):
+            editor.put_file(path, store.write_file(FileAttributes(mode=0o120777, target=target)))
+        database = store.write_file_of(FileAttributes(), base / DATABASE_FILE)
+        editor.put_file(f"usr/share/rpm/{DATABASE_FILE}", database)
+        tree = editor.write()
+        path = change_database(store, editor, tree, tmp_path, timestamp=EPOCH, blobs=[second])
+        changed = editor.write()
+    assert path == f"usr/share/rpm/{DATABASE_FILE}"
+    (tmp_path / "out").mkdir()
+    folder = extract_database(store, changed, tmp_path / "out")
+    assert folder is not None
+    assert rpm_query(folder, "-qs", "p0").split()[0] == "replaced"

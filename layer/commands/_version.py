@@ -7,7 +7,7 @@ def described(is_rpm_ostree: bool) -> str:
     """A line each; called as rpm-ostree, in the form of that program's own answer."""
     from importlib.metadata import version  # takes long to load
 
-    from layer.rpmfile.database import tool_versions
+    from layer.rpmfile.writing import tool_versions
     from layer.solver.cache import library_version
     from layer.store.gobject import library_version as ostree_version
 
