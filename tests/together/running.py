@@ -35,7 +35,7 @@ _VERBS: dict[str, tuple[int, bool, tuple[str, ...]]] = {
     "cleanup": (3, False, ("-b",)),
     "pin": (1, False, ("0",)),
     "unpin": (1, False, ("0",)),
-    "cancel": (1, False, ()),
+    "cancel": (3, False, ()),
     "status": (2, False, ()),
     "history": (1, False, ()),
     "db": (1, False, ("list",)),
