@@ -21,7 +21,7 @@ from layer.frozen import dataclass
 # The same on all machines: asm-generic/unistd.h has counted for all since 5.1.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
-_FSOPEN_CLOEXEC, _FSCONFIG_CMD_CREATE, _FSMOUNT_CLOEXEC = 1, 6, 1
+_FSOPEN_CLOEXEC, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE, _FSMOUNT_CLOEXEC = 1, 1, 6, 1
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH, _MOVE_MOUNT_BENEATH = 4, 0x200
 _MOUNT_ATTR_RDONLY = 1
@@ -181,6 +181,9 @@ def new_tmpfs() -> int | None:
     try:
         context = _call("fsopen", _FSOPEN, b"tmpfs", _FSOPEN_CLOEXEC)
         try:
+            with suppress(LayerError, OSError):  # a kernel without large pages takes small ones
+                size = b"huge", b"within_size"
+                _call("fsconfig", _FSCONFIG, context, _FSCONFIG_SET_STRING, *size, 0)
             _call("fsconfig", _FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
             return _call("fsmount", _FSMOUNT, context, _FSMOUNT_CLOEXEC, 0)
         finally:
