@@ -73,6 +73,13 @@ def test_every_place_is_killed_before_any_is_twice() -> None:
     places = tuple(Place("write", where) for where in "aabbbc")
     assert len({places[n - 1] for n in points(places, 3, "")}) == 3
     assert points(places, 9, "") == (1, 2, 3, 4, 5, 6)
+    assert points(places, 9, "", after="b") == (6,)
+
+
+def test_a_change_of_the_sysroot_itself_ends_no_choice() -> None:
+    """Its path is the empty one: nothing before it would be killed."""
+    places = tuple(Place("write", where) for where in ("a", "b", "", "c"))
+    assert points(places, 9, "") == (1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def points(places: Sequence[Place], most: int, seed: str, after: str = "") -> tu
     Only those behind the last change of the path `after`, where one is given.
     """
     chance = random.Random(seed)
-    begin = max((n for n, place in enumerate(places, 1) if place.where == after), default=0)
+    found = [n for n, place in enumerate(places, 1) if after and place.where == after]
+    begin = max(found, default=0)  # the sysroot itself is "", too
     numbers = list(range(begin + 1, len(places) + 1))
     chance.shuffle(numbers)
     of_place = {places[number - 1]: number for number in numbers}
