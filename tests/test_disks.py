@@ -117,8 +117,12 @@ def test_an_fsync_that_is_left_out_is_found(
 ) -> None:
     """Of the links to what boots; on ext4 that of the history makes them durable, too."""
     blow = NoSync(0, where=without)
-    work = tmp_path / "work"
-    recording, found = apart(lost, machines, "uninstall", 0, work, blow, filesystem)
-    assert recording.left_out.startswith("fsync ")
-    last = found[-1]
-    assert last.wrong == ("the verb was done, and what it did is not on the disk",)
+    found = []
+    for attempt in range(3):  # any program's sync(2) makes good what was left out
+        work = tmp_path / f"work{attempt}"
+        recording, losses = apart(lost, machines, "uninstall", 0, work, blow, filesystem)
+        assert recording.left_out.startswith("fsync ")
+        found.append(losses[-1].wrong)
+        if found[-1]:
+            break
+    assert found[-1] == ("the verb was done, and what it did is not on the disk",)
