@@ -43,6 +43,7 @@ _LOOK: dict[str, Any] = {
     "show_dots": True,
     "style": CleanStyle(
         background="white",
+        legend_font_size=12,
         plot_background="white",
         colors=(
             *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2"),
@@ -50,7 +51,8 @@ _LOOK: dict[str, Any] = {
         ),
     ),
     "width": 900,
-    "height": 480,
+    "height": 500,
+    "margin_bottom": 40,  # the last line of the legend would be cut
     "legend_at_bottom": True,
     "legend_at_bottom_columns": 2,
     "truncate_legend": -1,
@@ -92,7 +94,7 @@ def _bars(results: Results) -> Any:
     chart = pygal.HorizontalStackedBar(
         title=f"Phases of layer, seconds by the clock, {results.files[size]:,} files",
         value_formatter=lambda value: f"{value:.2f}",
-        **_LOOK | {"legend_at_bottom_columns": 7},
+        **_LOOK | {"legend_at_bottom_columns": 6},
     )
     scenes = [scene for scene in reversed(_BARS) if (size, scene, LAYER) in results.samples]
     chart.x_labels = [results.subjects.title(scene) for scene in scenes]
