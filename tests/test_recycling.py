@@ -15,6 +15,7 @@ import pytest
 from layer.errors import StoreError
 from layer.model import Deployment, DirectoryAttributes, FileAttributes, Recycling, Tree
 from layer.store.recast import find_fault
+from layer.store.remains import sweep_sysroot
 from layer.store.trees import TreeEditor
 from tests.recycling import Small, described, die_in_deployment, edit_etc
 from tests.world import ostree, remove
@@ -101,7 +102,9 @@ def test_the_attributes_of_directories_are_changed(small: Small) -> None:
             commits.append(small.commit(store, editor.write(), str(xattrs)))
     for commit in commits:
         source = top(spare(small))
+        sweep_sysroot(small.path)  # as each verb begins
         recycled = outcome(small, commit, RECYCLED)
+        assert small.in_work() == []
         assert top(pending(small).path) == source
         assert recycled == outcome(small, commit, FRESH)
         small.deploy(commit, FRESH, behind=(-1,))
@@ -119,7 +122,9 @@ def test_a_death_at_any_step_leaves_the_old_state_or_the_new(small: Small) -> No
         boots = {d.checksum: described(d.path) for d in there if d.checksum != commit}
         assert boots.items() <= before.items()
         assert len(boots) == len(before) or commit in {d.checksum for d in there}
+        sweep_sysroot(small.path)  # as each verb begins
         recycled = outcome(small, commit, RECYCLED)
+        assert small.in_work() == []
         assert recycled == outcome(small, commit, FRESH)
         small.clean_up()
         assert small.in_work() == []

@@ -114,6 +114,8 @@ class Recycler:
                 made = self._assembled(new, item, tree, serial)
             spares.tidy()
             return made
+        with suppress(OSError):
+            spares.sweep()
         return None
 
     @contextmanager

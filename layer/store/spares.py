@@ -127,6 +127,12 @@ class Spares:
                 place.rename(spare)
         self._remove_all_but(spare)
 
+    def sweep(self) -> None:
+        """Removes what did not come out of the place of work. Nobody else works there."""
+        for path in self._children(self._work):
+            shutil.rmtree(path)
+        self.tidy()
+
     def tidy(self) -> None:
         """Takes away directories of ours in which nothing is."""
         for folder in (self._work, self._spare, self._work.parent):
@@ -172,7 +178,8 @@ class Spares:
         place = self._new_place()
         source.path.rename(place)
         if source.stateroot:
-            shutil.rmtree(place / "etc")
+            with suppress(FileNotFoundError):  # who was killed had moved it already
+                shutil.rmtree(place / "etc")
         return place
 
     def _release(self, source: Source) -> None:
