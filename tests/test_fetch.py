@@ -169,6 +169,21 @@ def test_changed_metadata_replace_the_old(server: Server, cache: Path) -> None:
     )
 
 
+def test_what_a_killed_update_left_goes_with_the_next_reading(server: Server, cache: Path) -> None:
+    local = Repository("r", "", (f"{server.directory.as_uri()}/",))
+    first = fetch_metadata(local, cache, SILENT)
+    stale = first.primary.with_name("former-primary.xml.gz")
+    stale.touch()
+    going_on = first.primary.with_name(".fetch-another")
+    going_on.mkdir()
+    assert fetch_metadata(local, cache, SILENT) == first
+    assert stale.exists()  # it may be of the update that goes on
+    going_on.rmdir()
+    assert fetch_metadata(local, cache, SILENT) == first
+    assert not stale.exists()
+    assert first.primary.exists()
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, cache: Path) -> None:
     metadata = fetch_metadata(server.repository(), cache, SILENT)
     whole = metadata.primary.read_bytes()

@@ -15,6 +15,7 @@ from layer.errors import InvalidInput, RepositoryError, Unreachable
 from layer.fetch.mirrors import LISTS, Located, locate
 from layer.fetch.repomd import GROUPS, KINDS, LARGEST, REPOMD, Record, parse_repomd
 from layer.fetch.transfer import (
+    SCRATCH,
     Download,
     broken,
     perform,
@@ -119,13 +120,19 @@ def _read_cache(
         )
     if repository.checks_metadata:
         _verify(repository, repomd, directory / "repomd.xml.asc", keys)
-    records = parse_repomd(repository, repomd.read_bytes())
+    content = repomd.read_bytes()
+    records = parse_repomd(repository, content)
     for record in records:
         if not _matches(directory / record.cache_name, record):
             raise RepositoryError(
                 f"repository {repository.id}: {record.cache_name} in {directory} is damaged",
                 "fetch it again: layer refresh-md",
             )
+    with suppress(OSError):  # it may be another user's
+        names = [path.name for path in directory.iterdir()]
+        # Nobody locks: an update that goes on, or went on meanwhile, has put its files there.
+        if not any(name.startswith(SCRATCH) for name in names) and repomd.read_bytes() == content:
+            _sweep(directory, names, records)  # what one that was killed has left
     return _metadata(repository, directory, records)
 
 
@@ -232,16 +239,16 @@ def _fill_cache(
     (scratch / _SOURCE).write_text(_source_of(located.asked))
     (scratch / _SOURCE).replace(directory / _SOURCE)
     new_repomd.replace(directory / "repomd.xml")
-    _sweep(directory, records)
+    _sweep(directory, [path.name for path in directory.iterdir()], records)
     return _metadata(repository, directory, records)
 
 
-def _sweep(directory: Path, records: Iterable[Record]) -> None:
-    """Removes the files of former metadata."""
+def _sweep(directory: Path, names: Iterable[str], records: Iterable[Record]) -> None:
+    """Removes those that are files of former metadata."""
     kept = {"repomd.xml", "repomd.xml.asc", _SOURCE, *LISTS}
     kept |= {record.cache_name for record in records}
-    for path in directory.iterdir():
-        if path.name not in kept and path.is_file():
+    for path in (directory / name for name in names if name not in kept):
+        if path.is_file():
             path.unlink()
 
 
