@@ -6,6 +6,8 @@ import configparser
 import re
 from collections.abc import Iterable
 
+from layer.errors import InvalidInput
+
 _LIST_ITEM = re.compile(r"((?:[^;\\]|\\.)*);?")
 _ESCAPED = {"s": " ", "n": "\n", "t": "\t", "r": "\r"}
 
@@ -36,13 +38,19 @@ def set_lists(
 
 
 def split_list(text: str) -> list[str]:
-    """A keyfile list: items end with `;`, and `\\;` is a semicolon (GKeyFile)."""
-    items = (m[1] for m in _LIST_ITEM.finditer(text))
-    return [
-        re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), item)
-        for item in items
-        if item
+    """A keyfile list: items end with `;`, and `\\;` is a semicolon (GKeyFile).
+
+    InvalidInput for an item that would not be read again, where it stood at the beginning.
+    """
+    items = [
+        re.sub(r"\\(.)", lambda found: _ESCAPED.get(found[1], found[1]), match[1])
+        for match in _LIST_ITEM.finditer(text)
+        if match[1]
     ]
+    for item in items:
+        if item[0].isspace() and item[0] not in _ESCAPED.values():
+            raise InvalidInput(f"an item of a list begins with {item[0]!a}, which has no escape")
+    return items
 
 
 def join_list(items: Iterable[str]) -> str:

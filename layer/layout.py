@@ -211,7 +211,7 @@ class _Placing:
             self._add_link(file, path)
         elif path == rule.root and path in _WITHOUT_DIRECTORY and _is_dir(file):
             pass  # every tree has them, with attributes of its own
-        elif path == rule.root and not _is_dir(file) and path not in _LINKS_AT_BOOT:
+        elif path == rule.root and not _is_dir(file) and not _may_be_link_at_boot(file, path):
             self.refuse(file.path, "is no directory; in every tree it is")
         elif rule.fate is Fate.BOOT:
             self._add_at_boot(file, path if path == rule.root else _moved(path, rule))
@@ -339,6 +339,10 @@ class _Placing:
         if self._copied:
             names = ", ".join(shown(path) for path in sorted(self._copied))
             self._notes.append(f"copied into /var at boot where missing: {names}")
+
+
+def _may_be_link_at_boot(file: PackageFile, path: str) -> bool:
+    return path in _LINKS_AT_BOOT and (stat.S_ISLNK(file.mode) or file.is_ghost)
 
 
 def _is_at_or_below(path: str, root: str) -> bool:
