@@ -94,7 +94,7 @@ LINKS = {
 # Directories that packages list because they must exist: the skeleton of a tree has them, or
 # they hold nothing. Only these packages may name directories further down where files are refused.
 SKELETON_PACKAGES = frozenset({"filesystem", "base-files"})
-_LINKS_AT_BOOT = ("var/run", "var/lock")
+_LINKS_AT_BOOT = {"var/run": ("../run", "/run"), "var/lock": ("../run/lock", "/run/lock")}
 _WITHOUT_DIRECTORY = ("", "boot", "opt", "var", "run", *_LINKS_AT_BOOT)
 
 # Deeper in the tree than in the package, so that a relative link out of them would dangle.
@@ -211,7 +211,7 @@ class _Placing:
             self._add_link(file, path)
         elif path == rule.root and path in _WITHOUT_DIRECTORY and _is_dir(file):
             pass  # every tree has them, with attributes of its own
-        elif path == rule.root and not _is_dir(file) and not _may_be_link_at_boot(file, path):
+        elif path == rule.root and not _is_dir(file) and not _is_link_at_boot(file, path):
             self.refuse(file.path, "is no directory; in every tree it is")
         elif rule.fate is Fate.BOOT:
             self._add_at_boot(file, path if path == rule.root else _moved(path, rule))
@@ -341,8 +341,9 @@ class _Placing:
             self._notes.append(f"copied into /var at boot where missing: {names}")
 
 
-def _may_be_link_at_boot(file: PackageFile, path: str) -> bool:
-    return path in _LINKS_AT_BOOT and (stat.S_ISLNK(file.mode) or file.is_ghost)
+def _is_link_at_boot(file: PackageFile, path: str) -> bool:
+    """Whether it is such a link of every tree, or may be."""
+    return path in _LINKS_AT_BOOT and (file.is_ghost or file.link_to in _LINKS_AT_BOOT[path])
 
 
 def _is_at_or_below(path: str, root: str) -> bool:

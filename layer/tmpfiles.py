@@ -15,7 +15,8 @@ _NEEDS_QUOTES = re.compile(r"[\s\"'\\]")
 _TO_ESCAPE = re.compile(r"[\s\\\x00-\x1f\x7f]", re.ASCII)
 
 _FIELD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|[^ \t"'\\])+""", re.DOTALL)
-_QUOTE = re.compile(r"""\\(.)|["']""")
+_QUOTED = re.compile(r"""\\(.)|"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'""", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 # The types that make their path where it is missing; the others adjust, clean or remove.
 _MAKERS = frozenset("fFwdDvqQpLcbC")
@@ -87,7 +88,9 @@ def _escape(argument: str) -> str:
 
 
 def _unquote(field: str) -> str:
-    return _QUOTE.sub(lambda found: found[1] or "", field)
+    return _QUOTED.sub(
+        lambda found: found[1] or _ESCAPED.sub(r"\1", found[2] or found[3] or ""), field
+    )
 
 
 def _normal(path: str) -> str:

@@ -262,6 +262,14 @@ def test_what_takes_the_place_of_a_top_level_directory_is_refused(
     assert (len(found.refused), found.files, found.tmpfiles) == (1, (), "")
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [symlink("/var/run", "/elsewhere"), symlink("/var/lock", "../run"), regular("/var/run")],
+)
+def test_what_is_a_link_in_every_tree_is_no_other(entry: PackageFile) -> None:
+    assert placed(entry).refused
+
+
 def test_links_in_var_that_lead_out_of_it_are_kept() -> None:
     found = placed(symlink("/var/run", "../run"), symlink("/var/lock", "../run/lock"))
     assert found.refused == ()
