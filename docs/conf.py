@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -28,18 +29,26 @@ def _manual_pages() -> None:
     target = _DOCS / "man"
     target.mkdir(exist_ok=True)
     for page in sorted(_MAN.iterdir()):
-        command = ["mandoc", "-T", "markdown", str(page)]
+        command = ["mandoc", "-T", "html", "-O", "fragment,man=%N.%S.html", str(page)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        text = f"# {page.stem}({page.suffix[1:]})\n\n{_body(done.stdout)}"
+        body = f"```{{raw}} html\n{_body(done.stdout)}\n```"
+        text = f"# {page.stem}({page.suffix[1:]})\n\n{body}\n"
         file = target / f"{page.name}.md"
         if not file.exists() or file.read_text() != text:
             file.write_text(text)
 
 
 def _body(text: str) -> str:
-    """Without the lines of page and date at top and bottom, and with headings one less high."""
-    lines = text.splitlines()[1:-1]
-    return "\n".join(f"#{line}" if line.startswith("#") else line for line in lines) + "\n"
+    """Without the tables of page and date at top and bottom; headings are one less high, and
+    pages of others are named without a link.
+    """
+    start, end = text.index('<div class="manual-text">'), text.index('<table class="foot">')
+    lower = re.sub(r"<(/?)h([1-5])\b", lambda m: f"<{m[1]}h{int(m[2]) + 1}", text[start:end])
+    return re.sub(r'<a class="Xr" href="([^"]+)\.html">(.*?)</a>', _reference, lower).strip()
+
+
+def _reference(link: re.Match[str]) -> str:
+    return link[0] if (_MAN / link[1]).exists() else link[2]
 
 
 sys.path.insert(0, str(_DOCS.parent))  # the checkout's own program, and docs.making
