@@ -27,6 +27,7 @@ from layer.errors import RepositoryError
 from layer.fetch.metadata import fetch_metadata
 from layer.fetch.packages import fetch_headers, fetch_packages
 from layer.fetch.repomd import parse_repomd
+from layer.fetch.transfer import Download, perform
 from layer.model import Nevra, Package, Repository
 from layer.report import SILENT, Reporter
 from testdata.distro.tiny import FileSpec, tiny_repository, tiny_rpm
@@ -182,6 +183,17 @@ def test_what_a_killed_update_left_goes_with_the_next_reading(server: Server, ca
     assert fetch_metadata(local, cache, SILENT) == first
     assert not stale.exists()
     assert first.primary.exists()
+
+
+def test_what_the_disk_does_not_take_is_no_fault_of_the_repository(
+    server: Server, tmp_path: Path
+) -> None:
+    """Else a repository that may be missing would be passed over."""
+    (tmp_path / "out").symlink_to("/dev/full")
+    location = package_of(server, "big").location
+    download = Download(server.repository(), location, "big", tmp_path / "out")
+    with pytest.raises(OSError, match="Input/output error"):
+        perform([download], SILENT)
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, cache: Path) -> None:
@@ -475,6 +487,7 @@ import sys
 from pathlib import Path
 from layer.fetch.repomd import parse_repomd
 from layer.fetch.packages import fetch_packages
+from layer.fetch.transfer import Download, perform
 from layer.model import Nevra, Package, Repository
 from layer.report import SILENT
 url, cache, checksum, size = sys.argv[1:]
@@ -686,6 +699,7 @@ _FETCH = """
 import sys
 from pathlib import Path
 from layer.fetch.metadata import fetch_metadata
+from layer.fetch.transfer import Download, perform
 from layer.model import Repository
 from layer.report import SILENT
 print("ready", flush=True)

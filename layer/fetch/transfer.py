@@ -40,6 +40,7 @@ _METHODS = {
 }
 # md5 and sha1 are not accepted: who can forge them can replace the packages.
 CHECKSUMS = {"sha224": "SHA224", "sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA512"}
+_UNWRITTEN = "Curl error (23)"  # CURLE_WRITE_ERROR, in librepo's words
 _AGENT = "layer"  # many servers turn away who does not say
 _NETWORK_HINT = "check the network and the repository's baseurl, or disable the repository"
 _BROKEN_HINT = "try again later: the repository may be in the middle of an update"
@@ -131,6 +132,8 @@ def _perform_once(downloads: Iterable[Download], reporter: Reporter) -> None:
         found = (download.failure or f"{_url(download)}: {_cause(why)}") if why else None
         if found:
             _refuse_full(download)
+            if _UNWRITTEN in why:  # which is no fault of the repository's, to be passed over
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
         download.failure = found and without_passwords(found)
 
 
