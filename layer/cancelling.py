@@ -27,6 +27,8 @@ def cancel(host: Host) -> tuple[str, ...]:
     ended = []
     for pid in lock_holders(host.sysroot.path / "ostree/lock"):
         words = command_line(pid)
+        if not words:
+            continue  # it has just ended
         shown = printable(" ".join(_after_program(words) or words))
         if not _after_program(words):
             raise LayerError(

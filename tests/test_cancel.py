@@ -7,6 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from layer import cancelling
 from layer.processes import lock_holders
 from tests.cli import repositories
 from tests.faulty import faulty
@@ -47,3 +50,13 @@ def test_another_program_is_left_alone(machine: Machine) -> None:
         done = machine.layer("cancel", status=1)
     assert "works on" in done.stderr
     assert "and is not layer: " in done.stderr
+
+
+def test_who_has_just_ended_is_no_other_program(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["true"]) as process:
+        while Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
+        monkeypatch.setattr(cancelling, "lock_holders", lambda _: (process.pid,))
+        assert cancelling.cancel(machine.host()) == ()
