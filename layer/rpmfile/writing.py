@@ -56,7 +56,7 @@ _IGNORED_PROBLEMS = (
     | rpm.RPMPROB_FILTER_DISKNODES
 )
 
-# rpm's macros, the environment and the umask belong to the whole process.
+# rpm's macros and the environment belong to the whole process.
 _ALONE = threading.Lock()
 
 
@@ -92,7 +92,7 @@ def new_database(
         outside.mkdir()
         if source is not None:
             copy_database(source, outside)
-        change = _Change(source is None, blobs, timestamp, states or {}, erased, links or {})
+        change = _Change(source is None, blobs, states or {}, erased, links or {})
         with _ALONE, _settings(inside, timestamp), _deferred_signals():
             root.run(lambda: change.apply(inside))
         yield outside / DATABASE_FILE
@@ -104,7 +104,6 @@ class _Change:
 
     is_new: bool
     blobs: Sequence[bytes]
-    timestamp: int
     states: FileStates
     erased: Collection[Nevra]
     links: Mapping[str, str]
